@@ -1,0 +1,9 @@
+"""What a notebook shows: charts, tables and panels over logs and simulated runs."""
+
+from breakerlab.lab import charts
+from breakerlab.lab.charts import cascade
+from breakerlab.lab.panel import CascadePanel
+from breakerlab.lab.show import show
+from breakerlab.lab.tables import eight_steps_table, what_changed
+
+__all__ = ["CascadePanel", "cascade", "charts", "eight_steps_table", "show", "what_changed"]

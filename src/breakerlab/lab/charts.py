@@ -1,0 +1,207 @@
+"""The cascade on one time axis, for any log, recording or simulated run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from breakerlab.lab.style import FAULT, FAULT_IN_LEGEND, FONT, GRID, INK, LINES, LOGGED, OFFERED, OFFERED_AREA, Line
+from breakerlab.replay import Run
+from breakerlab.trace import Trace
+
+MOST_RUNS: Final = len(LINES)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One row of the cascade: what it shows, its unit, and the column of `Trace.timeline` it draws."""
+
+    title: str
+    unit: str
+    column: str
+
+
+PANELS: Final = (
+    Panel("Attempts sent to the LLM, and the load offered (grey)", "per s", "attempts"),
+    Panel("503 answers of the LLM", "per s", "status_503"),
+    Panel("Workers in use (pool)", "workers", "pool"),
+    Panel("Other endpoints: calls that failed", "per s", "other_failed"),
+    Panel("Breaker state; a cross marks a restart of the app", "", "breaker"),
+    Panel("LLM answers that reached a waiting caller", "per s", "goodput"),
+)
+BREAKER_ROW: Final = 5
+POOL_ROW: Final = 3
+
+# drawn from bottom to top in the order of getting worse; the trace says 0 closed, 1 open, 2 half-open
+_STATE_HEIGHTS: Final = (0.0, 2.0, 1.0)
+_STATE_NAMES: Final = ("closed", "half-open", "open")
+_RESTART_HEIGHT: Final = 2.0
+
+
+def cascade(runs: Mapping[str, Trace | Run], *, bin: float = 2.0, height: int = 640) -> go.Figure:
+    """The cascade of up to three runs, laid over one another: load, 503s, pool, other endpoints, breaker, answers.
+
+    runs: a name for the legend, and a log or run. A `Trace` that was logged is drawn dotted in black. bin: seconds;
+    rates are means over a bin. height: pixels. The offered load and the fault window are those of the first run.
+    Raises ValueError for no run, or for more than three.
+    """
+    _check(runs)
+    figure = make_subplots(
+        rows=len(PANELS),
+        cols=1,
+        shared_xaxes=True,
+        vertical_spacing=0.052,
+        subplot_titles=[panel.title for panel in PANELS],
+    )
+    drawn = {name: series(run, bin) for name, run in runs.items()}
+    first = next(iter(drawn.values()))
+    _fault_in_legend(figure, next(iter(runs.values())))
+    figure.add_scatter(row=1, col=1, x=first["time"], y=first["offered"], **_offered_style())
+    for (name, line), values in zip(lines(runs).items(), drawn.values(), strict=True):
+        _draw_run(figure, name, line, values)
+    _lay_out(figure, height)
+    _shade_faults(figure, next(iter(runs.values())))
+    return figure
+
+
+def series(run: Trace | Run, bin: float) -> dict[str, list[float | None]]:
+    """What the cascade draws of one run: a list for each column, rounded to 6 significant digits, None for a gap.
+
+    `time` is the left edge of each bin (s); `breaker` is a height (0 closed, 1 half-open, 2 open); `restart_time` and
+    `restart_height` mark restarts.
+    """
+    trace = _trace_of(run)
+    timeline = trace.timeline(bin)
+    columns = {name: _rounded(timeline[name].to_numpy()) for name in ("offered", *[p.column for p in PANELS])}
+    states = timeline["breaker"].fillna(_state_without_events(run)).to_numpy()
+    events = trace.events
+    restarts = events[(events["kind"] == "restart") & (events["value"] == 1)]["time"].to_numpy()
+    return {
+        **columns,
+        "time": _rounded(timeline.index.to_numpy()),
+        "breaker": [None if np.isnan(state) else _STATE_HEIGHTS[int(state)] for state in states],
+        "restart_time": _rounded(restarts),
+        "restart_height": [_RESTART_HEIGHT] * len(restarts),
+    }
+
+
+def lines(runs: Mapping[str, Trace | Run]) -> dict[str, Line]:
+    """The line of each run, by its name: black dots for what was logged, colours for what was simulated."""
+    free = iter(LINES)
+    return {name: LOGGED if _was_logged(run) else next(free) for name, run in runs.items()}
+
+
+def _check(runs: Mapping[str, Trace | Run]) -> None:
+    if not 1 <= len(runs) <= MOST_RUNS:
+        raise ValueError(f"cascade draws 1 to {MOST_RUNS} runs, not {len(runs)}")
+    for name, run in runs.items():
+        if not isinstance(run, Trace | Run):
+            raise ValueError(f"cascade draws a Trace or a Run, and {plain(str(name))!r} is a {type(run).__name__}")
+
+
+def _trace_of(run: Trace | Run) -> Trace:
+    return run.trace if isinstance(run, Run) else run
+
+
+def _was_logged(run: Trace | Run) -> bool:
+    return isinstance(run, Trace) and run.source.format != "simulated"
+
+
+def _state_without_events(run: Trace | Run) -> float:
+    """A breaker that never opened is closed; where there is none, there is nothing to draw."""
+    return 0.0 if isinstance(run, Run) and run.policy.breaker is not None else float("nan")
+
+
+def _rounded(values: np.ndarray[Any, Any]) -> list[float | None]:
+    return [None if np.isnan(value) else float(f"{value:.6g}") for value in values]
+
+
+def plain(text: str) -> str:
+    """Text as plotly shows it literally: it would honour tags and links in text that came from a log."""
+    return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _offered_style() -> dict[str, Any]:
+    line = {"color": OFFERED, "width": 1, "shape": "hv"}
+    hover = "%{y:.1f} per s offered<extra></extra>"
+    area = {"fill": "tozeroy", "fillcolor": OFFERED_AREA}
+    return {"name": "offered load", "mode": "lines", "line": line, "hovertemplate": hover, **area}
+
+
+def _draw_run(figure: go.Figure, name: str, line: Line, values: Mapping[str, list[float | None]]) -> None:
+    label = plain(name)
+    style = {"color": line.color, "dash": line.dash, "width": line.width, "shape": "hv"}
+    for row, panel in enumerate(PANELS, start=1):
+        figure.add_scatter(
+            row=row,
+            col=1,
+            x=values["time"],
+            y=values[panel.column],
+            name=label,
+            legendgroup=label,
+            showlegend=row == 1,
+            mode="lines",
+            line=style,
+            hovertemplate=f"%{{y:.1f}} {panel.unit} at %{{x:.0f}} s<extra>{label}</extra>",
+        )
+    figure.add_scatter(
+        row=BREAKER_ROW,
+        col=1,
+        x=values["restart_time"],
+        y=values["restart_height"],
+        name=label,
+        legendgroup=label,
+        showlegend=False,
+        mode="markers",
+        marker={"symbol": "x", "size": 11, "color": line.color},
+        hovertemplate=f"restart at %{{x:.1f}} s<extra>{label}</extra>",
+    )
+
+
+def _lay_out(figure: go.Figure, height: int) -> None:
+    figure.update_layout(
+        template="none",
+        height=height,
+        autosize=True,
+        font=FONT,
+        margin={"l": 74, "r": 16, "t": 56, "b": 44},
+        legend={"orientation": "h", "x": 0, "y": 1.05, "yanchor": "bottom", "font": {"size": 13}},
+        hovermode="x",
+        uirevision="keep",
+    )
+    figure.update_xaxes(gridcolor=GRID, zeroline=False, ticks="outside", tickcolor=GRID)
+    figure.update_yaxes(gridcolor=GRID, zeroline=False, rangemode="tozero", nticks=4, title_standoff=6)
+    for row, panel in enumerate(PANELS, start=1):
+        figure.update_yaxes(row=row, col=1, title={"text": panel.unit, "font": {"size": 11}})
+    heights = list(range(len(_STATE_NAMES)))
+    figure.update_yaxes(row=BREAKER_ROW, col=1, tickvals=heights, ticktext=_STATE_NAMES, range=[-0.3, 2.5])
+    figure.update_xaxes(row=len(PANELS), col=1, title={"text": "time (s)", "standoff": 4})
+    figure.update_annotations(x=0, xanchor="left", font={"size": 12, "color": INK})
+
+
+def _shade_faults(figure: go.Figure, run: Trace | Run) -> None:
+    for start, end, _ in fault_windows(_trace_of(run)):
+        figure.add_vrect(x0=start, x1=end, fillcolor=FAULT, line_width=0, layer="below")
+
+
+def _fault_in_legend(figure: go.Figure, run: Trace | Run) -> None:
+    shares = sorted({capacity for _, _, capacity in fault_windows(_trace_of(run))})
+    if shares:
+        label = "fault: LLM at " + " and ".join(f"{share:.3g}" for share in shares) + " of its capacity"
+        marker = {"symbol": "square", "size": 14, "color": FAULT_IN_LEGEND}
+        figure.add_scatter(row=1, col=1, x=[None], y=[None], name=label, mode="markers", marker=marker)
+
+
+def fault_windows(trace: Trace) -> list[tuple[float, float, float]]:
+    """(start s, end s, share of capacity) of each fault that the facts of `trace` name; only numbers count."""
+    parameters = trace.source.facts.get("parameters")
+    faults = parameters.get("faults", ()) if isinstance(parameters, Mapping) else ()
+    windows = []
+    for fault in faults if isinstance(faults, list) else ():
+        values = [fault.get(key) for key in ("start", "end", "capacity")] if isinstance(fault, Mapping) else []
+        if len(values) == 3 and all(isinstance(value, int | float) for value in values):
+            windows.append((float(values[0]), float(values[1]), float(values[2])))
+    return windows

@@ -1,0 +1,99 @@
+"""Four sliders and the cascade: what another policy would have made of the same callers and the same fault."""
+
+from dataclasses import replace
+from typing import Any
+
+import ipywidgets as widgets
+import plotly.graph_objects as go
+
+from breakerlab.lab.charts import PANELS, cascade, series
+from breakerlab.policy import Breaker, Policy, Retry
+from breakerlab.replay import Run, Scenario, replay
+
+OFF = "off"
+THRESHOLDS = (OFF, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30)
+RECOVERY_SECONDS = (1, 2, 3, 5, 8, 10, 15, 20, 30)
+JITTERS = ("none", "full", "additive")
+MOST_ATTEMPTS = 10
+BIN = 2.0
+YOURS = "your policy"
+
+
+class CascadePanel(widgets.VBox):
+    """The cascade under a fixed policy and under yours, redrawn while a slider is dragged.
+
+    `threshold`, `recovery`, `jitter` and `attempts` are the sliders: set their `value` to move them from code.
+    `policy` is what they say, `run` what came of it, `figure` what is drawn.
+    """
+
+    def __init__(self, scenario: Scenario, policy: Policy, *, name: str, seed: int = 0) -> None:
+        self._scenario, self._start, self._seed = scenario, policy, seed
+        self._before = replay(scenario, policy, seed)
+        self.threshold = _slider("Breaker opens after", THRESHOLDS, OFF, "failures in a row; off means no breaker")
+        self.recovery = _slider("Tries again after", RECOVERY_SECONDS, 5, "seconds from opening to the next probe")
+        self.jitter = _slider("Jitter", JITTERS, "none", "how the delay before a retry is drawn")
+        self.attempts = _slider(
+            "Retry cap", tuple(range(1, MOST_ATTEMPTS + 1)), MOST_ATTEMPTS, "attempts per request, the first included"
+        )
+        self.figure = go.FigureWidget(cascade({name: self._before, YOURS: self._before}, bin=BIN, height=560))
+        self._names = (name, YOURS)
+        self._readout = [widgets.Label() for _ in self._names]
+        controls = widgets.HBox(
+            [
+                widgets.VBox([_with_unit(self.threshold, "failures"), _with_unit(self.recovery, "s")]),
+                widgets.VBox([_with_unit(self.attempts, "attempts"), _with_unit(self.jitter, "")]),
+            ]
+        )
+        super().__init__([controls, *self._readout, self.figure])
+        for slider in (self.threshold, self.recovery, self.jitter, self.attempts):
+            slider.observe(self._redraw, names="value")
+        self._readout[0].value = _told(name, self._before)
+        self._redraw()
+
+    @property
+    def policy(self) -> Policy:
+        """The fixed policy, with what the sliders say in its place."""
+        retry = self._start.retry or Retry(attempts=1)
+        backoff = replace(retry.backoff, jitter=self.jitter.value)
+        changed = replace(retry, attempts=self.attempts.value, backoff=backoff)
+        return replace(self._start, retry=changed, breaker=self._breaker())
+
+    def _breaker(self) -> Breaker | None:
+        if self.threshold.value == OFF:
+            return None
+        return Breaker(failure_threshold=self.threshold.value, recovery_timeout=float(self.recovery.value))
+
+    def _redraw(self, change: Any = None) -> None:
+        self.run: Run = replay(self._scenario, self.policy, self._seed)
+        drawn = series(self.run, BIN)
+        yours = self.figure.data[-len(PANELS) - 1 :]
+        with self.figure.batch_update():
+            for line, panel in zip(yours, PANELS, strict=False):
+                line.x, line.y = drawn["time"], drawn[panel.column]
+            yours[-1].x, yours[-1].y = drawn["restart_time"], drawn["restart_height"]
+        self._readout[1].value = _told(YOURS, self.run)
+
+
+def _slider(label: str, options: tuple[Any, ...], value: Any, meaning: str) -> widgets.SelectionSlider:
+    return widgets.SelectionSlider(
+        description=label,
+        options=options,
+        value=value,
+        tooltip=meaning,
+        continuous_update=True,
+        style={"description_width": "140px"},
+        layout={"width": "400px"},
+    )
+
+
+def _with_unit(slider: widgets.SelectionSlider, unit: str) -> widgets.HBox:
+    return widgets.HBox([slider, widgets.Label(unit, layout={"width": "70px"})])
+
+
+def _told(name: str, run: Run) -> str:
+    n = run.summary()
+    return (
+        f"{name}: {n['answered']:,.0f} of {n['requests']:,.0f} LLM requests answered in time; "
+        f"{n['attempts']:,.0f} attempts; {n['other_failed']:,.0f} of {n['other_requests']:,.0f} other requests failed; "
+        f"{n['restarts']:.0f} restarts."
+    )

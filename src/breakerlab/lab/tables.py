@@ -1,0 +1,51 @@
+"""What changed, as a table that a person can read aloud."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import pandas as pd
+
+from breakerlab.replay import Run, summary
+from breakerlab.trace import Trace, eight_steps
+
+ROWS: Final = {
+    "LLM requests from callers": "requests",
+    "  answered while the caller waited": "answered",
+    "Attempts sent to the LLM": "attempts",
+    "  attempts per request": "amplification",
+    "  answered 503": "status_503",
+    "Attempts refused by the breaker": "rejected",
+    "Requests to other endpoints": "other_requests",
+    "  failed": "other_failed",
+    "Most workers in use": "pool_peak",
+    "Failed health checks": "failed_probes",
+    "Restarts of the app": "restarts",
+    "LLM attempts lost in a restart": "lost",
+}
+
+
+def what_changed(runs: Mapping[str, Trace | Run]) -> pd.DataFrame:
+    """One column per run, one row per count; attempts per request with two decimals."""
+    columns = {name: _column(run) for name, run in runs.items()}
+    return pd.DataFrame(columns, index=list(ROWS))
+
+
+def _column(run: Trace | Run) -> list[str]:
+    numbers = summary(run.trace if isinstance(run, Run) else run)
+    return [_shown(key, numbers[key]) for key in ROWS.values()]
+
+
+def _shown(key: str, value: float) -> str:
+    return f"{value:.2f}" if key == "amplification" else f"{value:,.0f}"
+
+
+def eight_steps_table(runs: Mapping[str, Trace | Run]) -> pd.DataFrame:
+    """The eight steps of a meltdown, one a row: the second at which each run first shows it, or "not seen"."""
+    columns = {name: eight_steps(run.trace if isinstance(run, Run) else run) for name, run in runs.items()}
+    steps = next(iter(columns.values()))
+    shown = {name: [_second(step.seen_at) for step in found] for name, found in columns.items()}
+    return pd.DataFrame(shown, index=[f"{step.number}. {step.name}" for step in steps])
+
+
+def _second(seen_at: float | None) -> str:
+    return "not seen" if seen_at is None else f"{seen_at:.1f} s"

@@ -1,0 +1,42 @@
+"""What a policy's parameters may be: each check names the parameter, what it got, and what would be right."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def real(name: str, value: object, *, above: float = 0.0, or_equal: bool = False, below: float = math.inf) -> float:
+    """`value` as a finite float in the range asked for. Raises ValueError naming the parameter."""
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    low_enough = number < below
+    high_enough = number >= above if or_equal else number > above
+    if not (math.isfinite(number) and low_enough and high_enough):
+        bound = f"{'at least' if or_equal else 'above'} {above:g}"
+        limit = f" and below {below:g}" if math.isfinite(below) else ""
+        raise ValueError(f"{name} must be a finite number {bound}{limit}, not {value!r}")
+    return float(number)
+
+
+def count(name: str, value: object, *, least: int = 1) -> int:
+    """`value` as a whole number of at least `least`. Raises ValueError naming the parameter."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    return value
+
+
+def choice(name: str, value: object, choices: Iterable[str]) -> str:
+    """`value` as one of `choices`. Raises ValueError naming the parameter."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(repr(c) for c in choices)}, not {value!r}")
+    return value
+
+
+def known_keys(name: str, data: object, known: Iterable[str]) -> Mapping[str, Any]:
+    """`data` as a mapping with no other keys than `known`. Raises ValueError naming the first stranger."""
+    if not isinstance(data, Mapping):
+        raise ValueError(f"{name} must be a table of its fields, not {data!r}")
+    allowed = list(known)
+    for key in data:
+        if key not in allowed:
+            raise ValueError(f"{name} has no field {key!r}; its fields are {', '.join(allowed)}")
+    return data

@@ -1,0 +1,108 @@
+"""The tables that the engine works on: records that interpreted and compiled code share.
+
+One dtype serves every policy and every scenario, because a new dtype would be a new compilation.
+"""
+
+from collections import namedtuple
+
+import numpy as np
+
+F, I = np.float64, np.int64  # noqa: E741
+
+REQUEST = np.dtype(
+    [
+        ("due", F),
+        ("tokens", F),
+        ("hold", F),  # seconds that the other endpoint holds a worker; 0 for a request that needs the service
+        ("patience", F),  # seconds that the caller waits
+        ("began", F),  # when a worker took it up
+        ("end", F),  # when the caller knew
+        ("number", I),
+        ("state", I),
+        ("outcome", I),
+        ("status", I),
+        ("made", I),  # attempts begun
+        ("permit", I),
+        ("current", I),  # the latest attempt
+    ]
+)
+ATTEMPT = np.dtype(
+    [
+        ("time", F),
+        ("end", F),
+        ("request", I),
+        ("number", I),
+        ("outcome", I),
+        ("status", I),
+        ("waiting", I),  # whether the app still waits for the answer
+    ]
+)
+EVENT = np.dtype([("time", F), ("kind", I), ("value", I)])
+SCHEDULED_EVENT = np.dtype([("time", F), ("order", I), ("kind", I), ("subject", I)])
+CAPACITY_STEP = np.dtype([("time", F), ("slots", I)])
+POLICY = np.dtype(
+    [
+        ("timeout", F),
+        ("total_time_limit", F),
+        ("final_reserve", F),
+        ("base", F),
+        ("factor", F),
+        ("cap", F),
+        ("top_exponent", F),
+        ("attempts", I),
+        ("jitter_code", I),
+        ("has_breaker", I),
+    ]
+)
+BREAKER = np.dtype(
+    [
+        ("probe_at", F),
+        ("recovery_timeout", F),
+        ("state_code", I),
+        ("generation", I),
+        ("failures", I),
+        ("probes", I),
+        ("successes", I),
+        ("failure_threshold", I),
+        ("half_open_max_calls", I),
+    ]
+)
+SERVICE = np.dtype(
+    [
+        ("first_token", F),
+        ("per_token", F),
+        ("slowdown", F),
+        ("slots", I),
+        ("slots_now", I),
+        ("in_service", I),
+        ("queue_limit", I),
+        ("queue_head", I),
+        ("queue_tail", I),
+    ]
+)
+APP = np.dtype(
+    [
+        ("pool_timeout", F),
+        ("health_interval", F),
+        ("health_timeout", F),
+        ("restart_seconds", F),
+        ("duration", F),
+        ("workers", I),
+        ("in_use", I),
+        ("queue_head", I),
+        ("queue_tail", I),
+        ("is_up", I),
+        ("health_failures", I),
+        ("failed_probes", I),
+        ("seed", I),
+    ]
+)
+
+World = namedtuple(
+    "World", "requests attempts events steps pool_queue service_queue probes used calendar policy breaker service app"
+)
+
+# places in `World.used`: how much of each table is taken, and the next order number of the calendar
+ATTEMPTS, EVENTS, SCHEDULED, ORDER = 0, 1, 2, 3
+
+SAMPLE_SECONDS = 0.5

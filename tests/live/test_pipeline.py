@@ -1,0 +1,170 @@
+"""The pipeline: its pool of workers, its calls under a policy, and callers that leave."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from breakerlab.live import AppSetup, Incident, ServiceSetup
+from breakerlab.live.pipeline import Calls, Pipeline, Workers
+from breakerlab.policy import Backoff, Breaker, Policy, Retry
+from breakerlab.trace import Recorder, read_trace
+
+QUICK = Retry(attempts=4, total_time=None, final_reserve=0.0, backoff=Backoff(0.001, 1.0, 0.001, "none"))
+ONE_WORKER = Incident(
+    "one_worker",
+    service=ServiceSetup(slots=8, first_token=0.3, per_token=0.0),
+    app=AppSetup(workers=1, pool_timeout=0.1, health_interval=2.0),
+)
+
+
+def test_workers_are_handed_out_in_the_order_of_asking():
+    async def scene():
+        workers = Workers(size=1, patience=5.0)
+        assert await workers.acquire()
+        served = []
+
+        async def wait(number):
+            assert await workers.acquire()
+            served.append(number)
+            workers.release()
+
+        waiters = [asyncio.create_task(wait(number)) for number in range(4)]
+        await asyncio.sleep(0)
+        assert (workers.in_use, workers.waiting) == (1, 4)
+        workers.release()
+        await asyncio.gather(*waiters)
+        assert served == [0, 1, 2, 3]
+        assert (workers.in_use, workers.waiting) == (0, 0)
+
+    asyncio.run(scene())
+
+
+def test_who_waits_too_long_leaves_without_a_worker_and_blocks_nobody():
+    async def scene():
+        workers = Workers(size=1, patience=0.01)
+        assert await workers.acquire()
+        assert not await workers.acquire()
+        assert (workers.in_use, workers.waiting) == (1, 0)
+        workers.release()
+        assert workers.in_use == 0
+        assert await workers.acquire()
+
+    asyncio.run(scene())
+
+
+def called(policy, answers, tmp_path, times=1):
+    """Whether each of ``times`` calls was answered, and the log, for a provider that answers as scripted."""
+    path = tmp_path / "calls.jsonl"
+    script = iter(answers)
+
+    async def provider(request):
+        answer = next(script)
+        if answer == "silence":
+            await asyncio.sleep(60)
+        if isinstance(answer, Exception):
+            raise answer
+        return httpx.Response(answer, headers={"Retry-After": "3"} if answer == 503 else {})
+
+    async def scene():
+        transport = httpx.MockTransport(provider)
+        with Recorder(path) as recorder:
+            async with httpx.AsyncClient(base_url="http://provider", transport=transport) as client:
+                calls = Calls(policy, client, recorder, time.monotonic, draw=lambda: 0.5)
+                return [await calls.complete(request=number, tokens=10) for number in range(times)]
+
+    return asyncio.run(scene()), read_trace(path)
+
+
+def test_retries_on_anything_until_an_answer_comes(tmp_path):
+    script = [503, "silence", httpx.ConnectError("refused"), 200]
+    answered, trace = called(Policy(timeout=0.05, retry=QUICK), script, tmp_path)
+    assert answered == [True]
+    assert list(trace.attempts["outcome"]) == ["error", "timeout", "connection", "ok"]
+    assert list(trace.attempts["attempt"]) == [1, 2, 3, 4]
+    assert trace.attempts["retry_after"].tolist()[0] == 3.0
+
+
+@pytest.mark.parametrize(("retry", "attempts"), [(QUICK, 4), (None, 1)])
+def test_gives_up_after_the_attempts_of_the_policy(tmp_path, retry, attempts):
+    answered, trace = called(Policy(retry=retry), [503] * attempts, tmp_path)
+    assert answered == [False]
+    assert len(trace.attempts) == attempts
+
+
+def test_an_open_circuit_refuses_without_sending_and_ends_the_retries(tmp_path):
+    policy = Policy(retry=QUICK, breaker=Breaker(failure_threshold=2, recovery_timeout=60.0))
+    answered, trace = called(policy, [503, 503], tmp_path, times=2)
+    assert answered == [False, False]
+    assert list(trace.attempts["outcome"]) == ["error", "error", "rejected", "rejected"]
+    assert trace.events[["kind", "value"]].values.tolist() == [["breaker", 1.0]]
+
+
+def test_a_call_goes_on_and_is_logged_after_its_caller_has_gone(tmp_path, running, counts):
+    async def scene():
+        async with (
+            running("provider", ONE_WORKER, tmp_path) as (provider, provider_port),
+            running("pipeline", ONE_WORKER, tmp_path, provider_port) as (pipeline, _),
+        ):
+            with pytest.raises(httpx.ReadTimeout):
+                await pipeline.post("/answer", json={"request": 5, "max_tokens": 1}, timeout=0.05)
+            await counts(provider, until=lambda seen: seen["served"] == 1)
+            await counts(pipeline, until=lambda seen: seen["in_use"] == 0)
+
+    asyncio.run(scene())
+    attempts = read_trace(tmp_path / "pipeline.part.jsonl").attempts
+    assert attempts[["service", "request", "outcome", "endpoint"]].values.tolist() == [
+        ["llm", 5, "ok", "POST /v1/chat"]
+    ]
+
+
+def one_worker_pipeline(tmp_path, provider):
+    """The endpoints of a pipeline with one worker and one attempt, and a client of them, without a process."""
+
+    @asynccontextmanager
+    async def opened():
+        transport = httpx.MockTransport(provider)
+        with Recorder(tmp_path / "pipeline.jsonl") as recorder:
+            async with httpx.AsyncClient(base_url="http://provider", transport=transport) as out:
+                pipeline = Pipeline(ONE_WORKER, Calls(Policy.none(), out, recorder, time.monotonic))
+                inside = httpx.ASGITransport(pipeline.app())
+                async with httpx.AsyncClient(base_url="http://pipeline", transport=inside) as client:
+                    yield client
+
+    return opened()
+
+
+def test_search_and_health_need_a_worker_too(tmp_path):
+    async def scene():
+        asked, go_on = asyncio.Event(), asyncio.Event()
+
+        async def provider(request):
+            asked.set()
+            await go_on.wait()
+            return httpx.Response(200)
+
+        async with one_worker_pipeline(tmp_path, provider) as client:
+            assert (await client.get("/health")).status_code == 200
+            answer = asyncio.create_task(client.post("/answer", json={"request": 0, "max_tokens": 1}))
+            await asked.wait()
+            others = await asyncio.gather(client.get("/search"), client.get("/health"))
+            assert [other.status_code for other in others] == [503, 503]
+            go_on.set()
+            assert (await answer).status_code == 200
+            assert (await client.get("/search")).status_code == 200
+
+    asyncio.run(scene())
+
+
+def test_a_call_without_success_is_answered_502_and_a_wrong_question_400(tmp_path):
+    async def scene():
+        async with one_worker_pipeline(tmp_path, lambda request: httpx.Response(503)) as client:
+            assert (await client.post("/answer", json={"request": 0, "max_tokens": 1})).status_code == 502
+            assert (await client.post("/answer", json={"request": "x"})).status_code == 400
+            assert (await client.get("/health")).status_code == 200
+
+    asyncio.run(scene())

@@ -1,0 +1,71 @@
+"""Nothing of a line but the fields of the schema leaves the reader."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from breakerlab.trace import TraceError
+
+SECRETS = ("PROMPT-7f3a", "KEY-7f3a", "QUERY-7f3a", "COOKIE-7f3a", "PASSWORD-7f3a", "MAIL-7f3a")
+PLANTED = {
+    "prompt": "PROMPT-7f3a",
+    "headers": {"authorization": "Bearer KEY-7f3a", "cookie": ["COOKIE-7f3a"]},
+    "endpoint": "GET https://me:PASSWORD-7f3a@host/search?q=QUERY-7f3a&mail=MAIL-7f3a#QUERY-7f3a",
+    "client": "pipeline?key=KEY-7f3a",
+    "service": "llm?key=KEY-7f3a",
+    "instance": "eu?key=KEY-7f3a",
+    "KEY-7f3a": "a key may be a secret too",
+}
+BROKEN = [
+    {"latency": -1},
+    {"status": {"KEY-7f3a": "KEY-7f3a"}},
+    {"outcome": ["KEY-7f3a"]},
+    {"endpoint": "x" * 2_000 + "KEY-7f3a"},
+    {"endpoint": "\x00/?q=QUERY-7f3a"},
+    {"service": "?QUERY-7f3a"},
+    {"client": 7, "prompt": "PROMPT-7f3a"},
+    {"time": 0.5},
+    {"request": None},
+    {"time": "12?KEY-7f3a"},
+]
+LINES = [
+    '"KEY-7f3a"',
+    '["KEY-7f3a"]',
+    "KEY-7f3a",
+    '{"prompt":"PROMPT-7f3a", "time": 1',
+    '{"prompt":"PROMPT-7f3a',
+    '{"prompt":"PROMPT-7f3a\\x"}',
+    b'{"prompt":"PROMPT-7f3a\xff"}',
+    b'{"prompt":"PROMPT-7f3a\x00"}',
+]
+
+
+def everything_in(trace):
+    """All that can be got from a trace, as one text."""
+    parts = [repr(trace), str(trace), repr(trace.source), repr(trace.skipped), *map(str, trace.skipped)]
+    parts += [frame.to_json() + str(list(frame)) for frame in (trace.attempts, trace.events, trace.requests)]
+    for frame in (trace.attempts, trace.events, trace.requests):
+        parts += [str(list(frame[name].cat.categories)) for name in frame if frame[name].dtype == "category"]
+    return "".join(parts) + repr(pickle.dumps(trace))
+
+
+def test_planted_secrets_are_nowhere_in_what_was_read(read, flat, begin, end, event):
+    rows = [flat(**PLANTED), *(flat(**PLANTED) | broken for broken in BROKEN), *LINES]
+    rows += [begin(2.0, "a") | PLANTED, end(3.0, "a") | PLANTED | {"outcome": "ok"}, event(4.0, "pool", 1) | PLANTED]
+    rows += [end(5.0, "b?KEY-7f3a"), begin(6.0, "a") | PLANTED]
+    trace = read({"kind": "trace", "version": 1, "start": None, "prompt": "PROMPT-7f3a"}, *rows)
+    assert len(trace.attempts) == 2
+    assert len(trace.skipped) == len(BROKEN) + len(LINES) + 2
+    text = everything_in(trace)
+    assert [secret for secret in SECRETS if secret in text] == []
+    assert set(trace.attempts["endpoint"]) == {"GET https://host/search"}
+
+
+@pytest.mark.parametrize("row", [*LINES, *({"endpoint": "", **PLANTED} | broken for broken in BROKEN)])
+def test_planted_secrets_are_not_in_the_error(read, row):
+    with pytest.raises(TraceError) as raised:
+        read(row)
+    text = str(raised.value) + repr(raised.value) + str(raised.value.__cause__) + repr(vars(raised.value))
+    assert [secret for secret in SECRETS if secret in text] == []

@@ -1,0 +1,83 @@
+"""Everything that `make test` proves, quickest first; stops at the first step that fails and says what to do."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+from browser import NoBrowserError, find_or_install
+from course import REPOSITORY
+
+
+@dataclass(frozen=True)
+class Step:
+    what: str
+    command: tuple[str, ...]
+    if_it_fails: str
+
+
+WARM_UP = "import open_lab; open_lab.warm_up()"
+
+
+def python(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, *arguments)
+
+
+NOTEBOOKS_STEP = Step(
+    "notebooks (nbval, every output compared)",
+    python("tools/check_notebooks.py"),
+    "if the new outputs are right, store them with `make notebooks` and look at the difference; else mend the code",
+)
+
+STEPS = (
+    Step("style (ruff)", python("-m", "ruff", "check", "."), "mend what is named above"),
+    Step("types (mypy --strict: policy, trace, replay)", python("-m", "mypy"), "mend the types named above"),
+    Step("getting the simulator ready", python("-c", WARM_UP), "the simulator does not compile: see above"),
+    Step(
+        "unit tests",
+        python("-m", "pytest", "--ignore=tests/browser"),
+        "mend the code or the test named above",
+    ),
+    NOTEBOOKS_STEP,
+    Step(
+        "notebooks once more, as on a processor without FMA",
+        python("tools/check_notebooks.py", "--other-processor"),
+        "an output shows the last digits of a float: round what the cell prints or draws",
+    ),
+    Step(
+        "the first notebook in JupyterLab and a real browser",
+        python("-m", "pytest", "tests/browser"),
+        "the server's log and the browser's errors stand above; `make screenshots` shows the page",
+    ),
+)
+
+
+def say(sentence: str) -> None:
+    print(f"breakerlab: {sentence}", flush=True)
+
+
+def main() -> None:
+    try:
+        browser = find_or_install()
+    except NoBrowserError as error:
+        sys.exit(f"breakerlab: {error}")
+    say(f"the browser for the tests is {browser}")
+    run_steps(STEPS, {"BROWSER_PATH": browser})
+    say("everything passed")
+
+
+def run_steps(steps: tuple[Step, ...], variables: dict[str, str]) -> None:
+    """Run each step with these environment variables added; exits with a sentence at the first that fails."""
+    python_path = os.pathsep.join(filter(None, [str(REPOSITORY / "tools"), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, **variables, "PYTHONPATH": python_path}
+    for step in steps:
+        say(step.what)
+        started = time.monotonic()
+        if subprocess.run(step.command, cwd=REPOSITORY, env=environment).returncode:
+            sys.exit(f"breakerlab: failed: {step.what}. What to do: {step.if_it_fails}")
+        say(f"passed: {step.what} ({time.monotonic() - started:.0f} s)")
+
+
+if __name__ == "__main__":
+    main()
