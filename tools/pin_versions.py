@@ -1,4 +1,4 @@
-"""Write constraints.txt: the newest versions that pyproject.toml admits, of everything that is needed. Names and versions.
+"""Write constraints.txt: the newest versions that pyproject.toml admits, of everything that is needed.
 
 usage: .venv/bin/python tools/pin_versions.py      (then run `make test`)
 """

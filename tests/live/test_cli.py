@@ -71,32 +71,36 @@ def test_a_folder_that_cannot_be_written_is_named(capsys, tmp_path):
 
 
 @contextmanager
-def recording(out):
-    """A recording under way in a process of its own, and the processes that it has started."""
+def recording(out, under_way):
+    """A recording in a process of its own, and the processes that it has started: under way, or still on the way."""
     command = [sys.executable, "-m", "breakerlab.cli", "record", "incident", "--only", "calm", "--out", str(out)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            yield process, started_by(process)
+            wait_for(lambda: len(psutil.Process(process.pid).children()) == 3)
+            wait_for(lambda: not under_way or callers_were_sent(out))
+            yield process, psutil.Process(process.pid).children()
         finally:
             process.kill()
 
 
-def started_by(process):
-    """The three processes of a recording, as soon as there are three."""
+def callers_were_sent(out):
+    return any('"begin"' in log.read_text() for log in out.glob(".recording-*/callers.part.jsonl"))
+
+
+def wait_for(condition):
     deadline = time.monotonic() + 30
-    while len(children := psutil.Process(process.pid).children()) < 3:
-        assert time.monotonic() < deadline, "the processes did not start"
+    while not condition():
+        assert time.monotonic() < deadline, "the recording did not get under way"
         time.sleep(0.05)
-    return children
 
 
 def all_end(children):
     return psutil.wait_procs(children, timeout=10)[1] == []
 
 
-@pytest.mark.parametrize(("ended_by", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 2)])
-def test_a_recording_that_is_stopped_leaves_no_process_and_no_file(tmp_path, ended_by, code):
-    with recording(tmp_path) as (process, children):
+@pytest.mark.parametrize(("ended_by", "code", "under_way"), [(signal.SIGINT, 130, True), (signal.SIGTERM, 2, False)])
+def test_a_recording_that_is_stopped_leaves_no_process_and_no_file(tmp_path, ended_by, code, under_way):
+    with recording(tmp_path, under_way) as (process, children):
         process.send_signal(ended_by)
         _, error = process.communicate(timeout=20)
         assert process.returncode == code
@@ -107,16 +111,16 @@ def test_a_recording_that_is_stopped_leaves_no_process_and_no_file(tmp_path, end
 
 
 def test_no_process_outlives_a_recording_that_is_killed(tmp_path):
-    with recording(tmp_path) as (process, children):
+    with recording(tmp_path, under_way=True) as (process, children):
         process.kill()
         process.wait()
         assert all_end(children)
     assert not list(tmp_path.glob("*.jsonl"))
 
 
-@pytest.mark.parametrize("role", ["provider", "pipeline"])
-def test_a_process_that_dies_ends_the_recording_with_a_sentence(tmp_path, role):
-    with recording(tmp_path) as (process, children):
+@pytest.mark.parametrize(("role", "under_way"), [("provider", False), ("pipeline", True)])
+def test_a_process_that_dies_ends_the_recording_with_a_sentence(tmp_path, role, under_way):
+    with recording(tmp_path, under_way) as (process, children):
         next(child for child in children if child.cmdline()[-1].endswith(role)).kill()
         _, error = process.communicate(timeout=20)
         assert process.returncode == 2

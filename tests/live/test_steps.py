@@ -49,7 +49,9 @@ def test_a_503_is_seen_when_it_arrives_and_a_retry_when_it_leaves(tmp_path):
 def test_more_503s_means_more_to_retries_than_to_first_attempts(tmp_path):
     first = [attempt(1.0 + n / 100, "llm", n, 1, "error", 503, 0.01) for n in range(3)]
     second = [attempt(4.0 + n / 100, "llm", n, 2, "error", 503, 0.01) for n in range(3)]
-    assert steps_of([*first, *second], tmp_path)[3] == 4.0
+    assert steps_of([*first, *second[:2], attempt(4.5, "llm", 9, 1, "error", 503, 0.01)], tmp_path)[3] == 4.0
+    as_many = [attempt(4.5 + n / 100, "llm", 9 + n, 1, "error", 503, 0.01) for n in range(3)]
+    assert steps_of([*first, *second, *as_many], tmp_path)[3] is None
 
 
 def test_load_is_above_the_offered_load_when_attempts_exceed_requests_by_half(tmp_path):

@@ -94,7 +94,7 @@ BROKEN: dict[str, tuple[Callable[[Notebook], None], str]] = {
     "too large": (print_text("x" * SIZE_LIMIT), "the limit is 1 MB"),
     "another kernel": (lambda n: n["metadata"]["kernelspec"].update(name="my-env"), "the kernel is 'my-env'"),
     "no kernel": (lambda n: n["metadata"].clear(), "the kernel is None"),
-    "a path of a machine": (print_text("File /home/ann/x.py"), "a path of one machine: /home/ann"),
+    "a path of a machine": (print_text("File /Users/ann/x.py"), "a path of one machine: /Users/ann"),
     "such a path in a table": (lambda n: outputs_of(n).append(shown({"text/html": "/tmp/pip-1"})), "/tmp/pip-1"),
     "a chart without a picture": (lambda n: n["cells"][2]["outputs"][0]["data"].pop("image/png"), "no image/png"),
     "ignored by a tag": (ignore(tags=["nbval-ignore-output"]), "no reason"),

@@ -79,7 +79,7 @@ def test_a_wrong_browser_path_is_an_error_and_nothing_else_is_taken(
 ) -> None:
     machine.has("chromium", CHROMIUM)
     monkeypatch.setenv("BROWSER_PATH", machine.has("firefox", "echo Mozilla Firefox"))
-    with pytest.raises(NoBrowserError, match="BROWSER_PATH is .*firefox.* correct it or unset it"):
+    with pytest.raises(NoBrowserError, match=r"BROWSER_PATH is .*firefox.* correct it or unset it"):
         find_or_install()
 
 
@@ -113,7 +113,7 @@ def test_who_is_not_root_gets_playwrights_download_at_once(machine: Machine, mon
 
 def test_where_nothing_works_the_sentence_says_what_to_do(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
     machine.has_installer("apt-get", fails=True)
-    with pytest.raises(NoBrowserError, match="none could be installed; install one .*or set BROWSER_PATH"):
+    with pytest.raises(NoBrowserError, match=r"none could be installed; install one .*or set BROWSER_PATH"):
         find_or_install()
     assert machine.log == ["apt-get update", "python -m playwright install --with-deps chromium"]
     assert capsys.readouterr().err.count("it failed") == 2

@@ -35,7 +35,8 @@ VALUES = st.one_of(
     st.lists(st.integers(), max_size=2),
     st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
 )
-KEYS = st.sampled_from(sorted({key for row in ROWS for key in row} | {"instance", "tokens_out", "idempotent", "prompt"}))
+OTHER_KEYS = {"instance", "tokens_out", "idempotent", "prompt"}
+KEYS = st.sampled_from(sorted({key for row in ROWS for key in row} | OTHER_KEYS))
 CHANGED_ROWS = st.lists(
     st.tuples(st.sampled_from(ROWS), st.dictionaries(KEYS, VALUES, max_size=2), st.sets(KEYS, max_size=1)), max_size=20
 ).map(lambda drawn: [{k: v for k, v in (row | new).items() if k not in gone} for row, new, gone in drawn])

@@ -14,8 +14,7 @@ NAN = float("nan")
 def made(attempts=(), events=(), facts=None):
     table = {name: [row[k] for row in attempts] for k, name in enumerate(NAMES)}
     if not attempts:
-        table = {name: np.array(column, float if name in ("time", "latency") else int) for name, column in table.items()}
-        table |= {"service": "llm", "outcome": "ok", "endpoint": ""}
+        table = {name: np.empty(0, int) for name in NAMES} | {"service": "llm", "outcome": "ok", "endpoint": ""}
     beside = {name: [row[k] for row in events] for k, name in enumerate(("time", "kind", "value", "instance"))}
     return Trace.from_columns(table, beside if events else None, source=Source(facts=facts or {}))
 
@@ -191,8 +190,9 @@ def test_the_pool_is_the_highest_sample_of_the_bin():
 
 
 def test_the_pools_of_several_instances_add_up():
-    events = [event(0.0, "pool", 3, "a"), event(0.1, "pool", 5, "b"), event(0.5, "pool", 4, "a"), event(1.2, "pool", 1, "b")]
-    assert made(events=events).timeline(1.0)["pool"].tolist() == [9.0, 1.0]
+    samples = [(0.0, 3, "a"), (0.1, 5, "b"), (0.5, 4, "a"), (1.2, 1, "b")]
+    trace = made(events=[event(time, "pool", value, instance) for time, value, instance in samples])
+    assert trace.timeline(1.0)["pool"].tolist() == [9.0, 1.0]
 
 
 def test_failed_probes_are_counted_and_not_divided():

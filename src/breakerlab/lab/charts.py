@@ -5,10 +5,23 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from breakerlab.lab.style import FAULT, FAULT_IN_LEGEND, FONT, GRID, INK, LINES, LOGGED, OFFERED, OFFERED_AREA, Line
+from breakerlab.lab.style import (
+    FAULT,
+    FAULT_IN_LEGEND,
+    FONT,
+    GRID,
+    INK,
+    LINES,
+    LOGGED,
+    LOGGED_ALONE,
+    OFFERED,
+    OFFERED_AREA,
+    Line,
+)
 from breakerlab.replay import Run
 from breakerlab.trace import Trace
 
@@ -27,9 +40,9 @@ class Panel:
 PANELS: Final = (
     Panel("Attempts sent to the LLM, and the load offered (grey)", "per s", "attempts"),
     Panel("503 answers of the LLM", "per s", "status_503"),
-    Panel("Workers in use (pool)", "workers", "pool"),
+    Panel("Workers in use", "workers", "pool"),
     Panel("Other endpoints: calls that failed", "per s", "other_failed"),
-    Panel("Breaker state; a cross marks a restart of the app", "", "breaker"),
+    Panel("Breaker state, and restarts of the app", "", "breaker"),
     Panel("LLM answers that reached a waiting caller", "per s", "goodput"),
 )
 BREAKER_ROW: Final = 5
@@ -37,8 +50,8 @@ POOL_ROW: Final = 3
 
 # drawn from bottom to top in the order of getting worse; the trace says 0 closed, 1 open, 2 half-open
 _STATE_HEIGHTS: Final = (0.0, 2.0, 1.0)
-_STATE_NAMES: Final = ("closed", "half-open", "open")
-_RESTART_HEIGHT: Final = 2.0
+_STATE_NAMES: Final = ("closed", "half-open", "open", "app restarts")
+_RESTART_HEIGHT: Final = 3.0
 
 
 def cascade(runs: Mapping[str, Trace | Run], *, bin: float = 2.0, height: int = 640) -> go.Figure:
@@ -64,34 +77,43 @@ def cascade(runs: Mapping[str, Trace | Run], *, bin: float = 2.0, height: int = 
         _draw_run(figure, name, line, values)
     _lay_out(figure, height)
     _shade_faults(figure, next(iter(runs.values())))
+    _draw_pool_limit(figure, next(iter(runs.values())))
     return figure
 
 
 def series(run: Trace | Run, bin: float) -> dict[str, list[float | None]]:
     """What the cascade draws of one run: a list for each column, rounded to 6 significant digits, None for a gap.
 
-    `time` is the left edge of each bin (s); `breaker` is a height (0 closed, 1 half-open, 2 open); `restart_time` and
-    `restart_height` mark restarts.
+    `time` is the left edge of each bin (s) up to the last in which somebody called, and its right edge as a last point.
+    `breaker` is a height: 0 closed, 1 half-open, 2 open. `restart_time` and `restart_height` mark restarts.
     """
     trace = _trace_of(run)
-    timeline = trace.timeline(bin)
+    timeline = _while_called(trace.timeline(bin))
     columns = {name: _rounded(timeline[name].to_numpy()) for name in ("offered", *[p.column for p in PANELS])}
     states = timeline["breaker"].fillna(_state_without_events(run)).to_numpy()
+    columns["breaker"] = [None if np.isnan(state) else _STATE_HEIGHTS[int(state)] for state in states]
     events = trace.events
     restarts = events[(events["kind"] == "restart") & (events["value"] == 1)]["time"].to_numpy()
+    edges = timeline.index.to_numpy()
     return {
-        **columns,
-        "time": _rounded(timeline.index.to_numpy()),
-        "breaker": [None if np.isnan(state) else _STATE_HEIGHTS[int(state)] for state in states],
+        **{name: [*values, values[-1]] for name, values in columns.items()},
+        "time": _rounded(np.append(edges, edges[-1] + bin)),
         "restart_time": _rounded(restarts),
         "restart_height": [_RESTART_HEIGHT] * len(restarts),
     }
 
 
+def _while_called(timeline: pd.DataFrame) -> pd.DataFrame:
+    """Without the bins after the last call: rates that fall because nobody calls any more say nothing."""
+    called = np.flatnonzero((timeline["offered"] + timeline["other_offered"]).to_numpy())
+    return timeline.iloc[: called[-1] + 1] if len(called) else timeline
+
+
 def lines(runs: Mapping[str, Trace | Run]) -> dict[str, Line]:
-    """The line of each run, by its name: black dots for what was logged, colours for what was simulated."""
+    """The line of each run, by its name: black for what was logged (dots beside others), colours for simulated runs."""
     free = iter(LINES)
-    return {name: LOGGED if _was_logged(run) else next(free) for name, run in runs.items()}
+    logged = LOGGED if len(runs) > 1 else LOGGED_ALONE
+    return {name: logged if _was_logged(run) else next(free) for name, run in runs.items()}
 
 
 def _check(runs: Mapping[str, Trace | Run]) -> None:
@@ -177,7 +199,7 @@ def _lay_out(figure: go.Figure, height: int) -> None:
     for row, panel in enumerate(PANELS, start=1):
         figure.update_yaxes(row=row, col=1, title={"text": panel.unit, "font": {"size": 11}})
     heights = list(range(len(_STATE_NAMES)))
-    figure.update_yaxes(row=BREAKER_ROW, col=1, tickvals=heights, ticktext=_STATE_NAMES, range=[-0.3, 2.5])
+    figure.update_yaxes(row=BREAKER_ROW, col=1, tickvals=heights, ticktext=_STATE_NAMES, range=[-0.4, 3.6])
     figure.update_xaxes(row=len(PANELS), col=1, title={"text": "time (s)", "standoff": 4})
     figure.update_annotations(x=0, xanchor="left", font={"size": 12, "color": INK})
 
@@ -195,10 +217,26 @@ def _fault_in_legend(figure: go.Figure, run: Trace | Run) -> None:
         figure.add_scatter(row=1, col=1, x=[None], y=[None], name=label, mode="markers", marker=marker)
 
 
+def _draw_pool_limit(figure: go.Figure, run: Trace | Run) -> None:
+    workers = _fact(_trace_of(run), "app", "workers")
+    if isinstance(workers, int):
+        line = {"color": INK, "width": 1, "dash": "dot"}
+        figure.add_hline(y=workers, line=line, row=POOL_ROW, col=1)
+        title = PANELS[POOL_ROW - 1].title
+        figure.update_annotations(selector={"text": title}, text=f"{title}, of {workers} (dotted)")
+
+
+def _fact(trace: Trace, *path: str) -> Any:
+    """What the trace says of its own recording, None where it says nothing: a header may hold anything."""
+    value: Any = trace.source.facts.get("parameters")
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
 def fault_windows(trace: Trace) -> list[tuple[float, float, float]]:
     """(start s, end s, share of capacity) of each fault that the facts of `trace` name; only numbers count."""
-    parameters = trace.source.facts.get("parameters")
-    faults = parameters.get("faults", ()) if isinstance(parameters, Mapping) else ()
+    faults = _fact(trace, "faults")
     windows = []
     for fault in faults if isinstance(faults, list) else ():
         values = [fault.get(key) for key in ("start", "end", "capacity")] if isinstance(fault, Mapping) else []

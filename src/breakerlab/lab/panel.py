@@ -1,26 +1,27 @@
 """Four sliders and the cascade: what another policy would have made of the same callers and the same fault."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import ipywidgets as widgets
-import plotly.graph_objects as go
 
 from breakerlab.lab.charts import PANELS, cascade, series
+from breakerlab.lab.widget import figure_widget
 from breakerlab.policy import Breaker, Policy, Retry
+from breakerlab.policy.backoff import JITTERS
 from breakerlab.replay import Run, Scenario, replay
 
 OFF = "off"
-THRESHOLDS = (OFF, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30)
-RECOVERY_SECONDS = (1, 2, 3, 5, 8, 10, 15, 20, 30)
-JITTERS = ("none", "full", "additive")
+THRESHOLDS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30)
+RECOVERY_SECONDS = (1.0, 2.0, 3.0, 5.0, 8.0, 10.0, 15.0, 20.0, 30.0)
 MOST_ATTEMPTS = 10
 BIN = 2.0
 YOURS = "your policy"
 
 
 class CascadePanel(widgets.VBox):
-    """The cascade under a fixed policy and under yours, redrawn while a slider is dragged.
+    """The cascade under a fixed policy and under yours, redrawn while a slider is dragged; yours begins the same.
 
     `threshold`, `recovery`, `jitter` and `attempts` are the sliders: set their `value` to move them from code.
     `policy` is what they say, `run` what came of it, `figure` what is drawn.
@@ -29,13 +30,26 @@ class CascadePanel(widgets.VBox):
     def __init__(self, scenario: Scenario, policy: Policy, *, name: str, seed: int = 0) -> None:
         self._scenario, self._start, self._seed = scenario, policy, seed
         self._before = replay(scenario, policy, seed)
-        self.threshold = _slider("Breaker opens after", THRESHOLDS, OFF, "failures in a row; off means no breaker")
-        self.recovery = _slider("Tries again after", RECOVERY_SECONDS, 5, "seconds from opening to the next probe")
-        self.jitter = _slider("Jitter", JITTERS, "none", "how the delay before a retry is drawn")
-        self.attempts = _slider(
-            "Retry cap", tuple(range(1, MOST_ATTEMPTS + 1)), MOST_ATTEMPTS, "attempts per request, the first included"
+        retry, breaker = policy.retry or Retry(attempts=1, total_time=None), policy.breaker
+        threshold = OFF if breaker is None else breaker.failure_threshold
+        recovery = 5.0 if breaker is None else breaker.recovery_timeout
+        self.threshold = _slider(
+            "Breaker opens after", [OFF, *_with(THRESHOLDS, threshold)], threshold, "failures in a row; off: no breaker"
         )
-        self.figure = go.FigureWidget(cascade({name: self._before, YOURS: self._before}, bin=BIN, height=560))
+        self.recovery = _slider(
+            "Tries again after",
+            [(f"{seconds:g}", seconds) for seconds in _with(RECOVERY_SECONDS, recovery)],
+            recovery,
+            "seconds from opening to the next probe",
+        )
+        self.jitter = _slider("Jitter", list(JITTERS), retry.backoff.jitter, "how the delay before a retry is drawn")
+        self.attempts = _slider(
+            "Retry cap",
+            _with(range(1, MOST_ATTEMPTS + 1), retry.attempts),
+            retry.attempts,
+            "attempts per request, the first included",
+        )
+        self.figure = figure_widget(cascade({name: self._before, YOURS: self._before}, bin=BIN, height=530))
         self._names = (name, YOURS)
         self._readout = [widgets.Label() for _ in self._names]
         controls = widgets.HBox(
@@ -53,15 +67,20 @@ class CascadePanel(widgets.VBox):
     @property
     def policy(self) -> Policy:
         """The fixed policy, with what the sliders say in its place."""
-        retry = self._start.retry or Retry(attempts=1)
+        return replace(self._start, retry=self._retry(), breaker=self._breaker())
+
+    def _retry(self) -> Retry | None:
+        if self._start.retry is None and self.attempts.value == 1:
+            return None
+        retry = self._start.retry or Retry(total_time=None)
         backoff = replace(retry.backoff, jitter=self.jitter.value)
-        changed = replace(retry, attempts=self.attempts.value, backoff=backoff)
-        return replace(self._start, retry=changed, breaker=self._breaker())
+        return replace(retry, attempts=self.attempts.value, backoff=backoff)
 
     def _breaker(self) -> Breaker | None:
         if self.threshold.value == OFF:
             return None
-        return Breaker(failure_threshold=self.threshold.value, recovery_timeout=float(self.recovery.value))
+        start = self._start.breaker or Breaker()
+        return replace(start, failure_threshold=self.threshold.value, recovery_timeout=self.recovery.value)
 
     def _redraw(self, change: Any = None) -> None:
         self.run: Run = replay(self._scenario, self.policy, self._seed)
@@ -74,7 +93,12 @@ class CascadePanel(widgets.VBox):
         self._readout[1].value = _told(YOURS, self.run)
 
 
-def _slider(label: str, options: tuple[Any, ...], value: Any, meaning: str) -> widgets.SelectionSlider:
+def _with(offered: Iterable[Any], value: Any) -> list[Any]:
+    """The offered values in order, and among them the one that the policy has."""
+    return sorted({*offered} | ({value} - {OFF}))
+
+
+def _slider(label: str, options: list[Any], value: Any, meaning: str) -> widgets.SelectionSlider:
     return widgets.SelectionSlider(
         description=label,
         options=options,

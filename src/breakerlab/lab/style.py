@@ -25,8 +25,9 @@ class Line:
 
 
 LINES: Final = (
-    Line("#D55E00", "solid", 2.0),
-    Line("#0072B2", "solid", 2.0),
-    Line("#009E73", "dot", 2.0),
+    Line("#D55E00", "solid", 3.4),  # wide, so that it is seen beneath a second run that goes the same way
+    Line("#0072B2", "solid", 1.8),
+    Line("#009E73", "dot", 1.8),
 )
-LOGGED: Final = Line("#000000", "dot", 1.6)
+LOGGED: Final = Line("#000000", "dot", 1.8)
+LOGGED_ALONE: Final = Line("#000000", "solid", 1.8)

@@ -74,8 +74,8 @@ def _what_ran(incident: Incident, facts: Facts) -> str:
     return (
         f"Recorded {facts.started:%Y-%m-%d %H:%M} UTC. Callers came for {incident.duration:g} s; all work had ended "
         f"after {facts.drained:.0f} s. Real processes on loopback, all on one machine: callers (open loop, drawn "
-        f"beforehand from seed {incident.seed}), a pipeline with {incident.app.workers} workers that calls an LLM-like provider, "
-        f"the provider ({slots}; {faults or 'no fault'}), and a supervisor that probes the pipeline and replaces it. "
+        f"beforehand from seed {incident.seed}), a pipeline with {incident.app.workers} workers, the LLM-like provider "
+        f"that it calls ({slots}; {faults or 'no fault'}), and a supervisor that probes it and replaces it. "
         "Every attempt of the callers on the pipeline (service `app`) and of the pipeline on the provider (service "
         "`llm`) is in the recording, and so are pool use, health and restarts."
     )

@@ -20,10 +20,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from breakerlab.live.axis import Axis
 from breakerlab.live.incident import Incident
 from breakerlab.live.outcomes import outcome_of
-from breakerlab.live.process import serve, take_order
+from breakerlab.live.process import Order, serve, take_order
 from breakerlab.policy import CircuitBreaker, CircuitOpenError, Permit, Policy, State
 from breakerlab.trace import Recorder
 
@@ -240,8 +239,11 @@ def _pool_timeout() -> Response:
     return JSONResponse({"error": "pool timeout"}, 503)
 
 
-async def sample_pool(workers: Workers, axis: Axis, recorder: Recorder) -> None:
-    """Log the workers in use at every multiple of ``POOL_SAMPLES`` seconds, for ever."""
+async def sample_pool(workers: Workers, order: Order, recorder: Recorder) -> None:
+    """Log the workers in use at every multiple of ``POOL_SAMPLES`` seconds, for ever, once the port is open."""
+    axis = order.axis
+    if order.open_at is not None:
+        await axis.sleep_until(order.open_at)
     while True:
         await axis.sleep_until(axis.next_multiple(POOL_SAMPLES))
         recorder.event("pool", workers.in_use, instance="pipeline")
@@ -260,7 +262,7 @@ async def main() -> None:
         await client.get("/stats")  # the first call through a client takes tens of milliseconds more than the others
         with order.recorder("pipeline") as recorder:
             pipeline = Pipeline(incident, Calls(incident.policy, client, recorder, order.axis.now))
-            samples = asyncio.create_task(sample_pool(pipeline.workers, order.axis, recorder))
+            samples = asyncio.create_task(sample_pool(pipeline.workers, order, recorder))
             await serve(pipeline.app(), order, order.app_port)
             samples.cancel()
 

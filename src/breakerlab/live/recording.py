@@ -8,6 +8,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,7 +26,7 @@ from breakerlab.live.steps import Step, eight_steps
 from breakerlab.live.supervisor import Supervisor
 from breakerlab.trace import merge_recordings, read_trace
 
-LEAD = 2.0  # s that the processes have to open their ports before second 0
+LEAST_LEAD = 1.0  # s that the processes have, at least, to open their ports before second 0
 DRAIN_LIMIT = 120.0  # s after the last caller; a call that then still runs is recorded as lost
 
 Result = TypeVar("Result")
@@ -130,10 +131,12 @@ class _Stage:
         with _ended_by_sigterm(), claim_port(provider_port) as for_provider, claim_port(app_port) as for_app:
             try:
                 roles = "provider", "pipeline", "callers"
+                began = time.monotonic()
                 provider, pipeline, callers = await asyncio.gather(*map(self._start, roles))
+                lead = max(time.monotonic() - began, LEAST_LEAD)  # to open ports is less work than to start
                 order = Order(
                     incident=self._incident,
-                    axis=Axis.beginning_in(LEAD),
+                    axis=Axis.beginning_in(lead),
                     provider_port=for_provider.getsockname()[1],
                     app_port=for_app.getsockname()[1],
                     folder=str(self._folder),
@@ -162,7 +165,7 @@ class _Stage:
             child.give(order)
             await child.hear("open")
         if order.axis.now() > 0:
-            raise RecordingError(f"the processes took more than {LEAD:g} s to open their ports; try a quieter machine")
+            raise RecordingError("the processes were not ready at second 0; record on a quieter machine")
 
     async def _replacement(self, order: Order, open_at: float) -> Child:
         child = await self._start("pipeline")

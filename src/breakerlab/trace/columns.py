@@ -134,13 +134,14 @@ def _status(name: str, values: object, rows: int) -> Any:
     if values is None:
         values = np.zeros(rows, np.int16)
     if isinstance(values, np.ndarray) and values.dtype.kind in "iu":
-        numbers, missing = values, values == 0
+        numbers = values
     else:
-        numbers, missing = _masked(name, values, "Int16")
+        numbers, _ = _masked(name, values, "Int16")  # what is missing becomes 0
     _check_shape(name, numbers, rows)
+    missing = numbers == 0
     good = missing | ((numbers >= MIN_STATUS) & (numbers <= MAX_STATUS))
     _check_all(name, numbers, good, f"an integer from {MIN_STATUS} to {MAX_STATUS}, or 0 for none")
-    return pd.arrays.IntegerArray(numbers.astype(np.int16), missing.copy())
+    return pd.arrays.IntegerArray(numbers.astype(np.int16), missing)
 
 
 def _tokens(name: str, values: object, rows: int) -> Any:

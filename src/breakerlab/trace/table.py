@@ -68,7 +68,7 @@ class Trace:
         Args:
             attempts: `time` (s since `start`), `latency` (s, 0 or more, NaN if unknown), `outcome`, `service`,
                 `request` (integers, 0 or more) and `attempt` (integers, 1 to 32,767) are required. `status`
-                (integers from 100 to 999 with 0 for none, or a pandas Int16 array), `client`, `endpoint`,
+                (integers from 100 to 999, 0 or missing for none), `client`, `endpoint`,
                 `retry_after` (s, NaN if none), `instance`, `tokens_in`, `tokens_out` (integers or a pandas Int64
                 array) and `idempotent` (booleans or a pandas boolean array) may be left out.
                 A column of words is a pair (codes, words), a word a row, or one word for all rows.
