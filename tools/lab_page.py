@@ -25,7 +25,7 @@ from typing import Any
 import psutil
 from browser import find_or_install
 from open_lab import lab_command
-from playwright.sync_api import ConsoleMessage, Locator, Page, Request, sync_playwright
+from playwright.sync_api import ConsoleMessage, Locator, Page, Request, TimeoutError, sync_playwright
 
 SOCKET_WATCH = Path(__file__).resolve().parent / "socket_watch"
 LAPTOP = (1280, 800)
@@ -106,7 +106,10 @@ class LabPage:
 
     def wait_until_redrawn(self, before: str, timeout: float = 15) -> str:
         """Wait until the drawn data differ from `before` and have come to rest; what is drawn then."""
-        self.page.wait_for_function(f"before => ({DRAWN})() !== before", arg=before, timeout=timeout * 1000)
+        try:
+            self.page.wait_for_function(f"before => ({DRAWN})() !== before", arg=before, timeout=timeout * 1000)
+        except TimeoutError:
+            raise AssertionError(f"the charts did not change within {timeout:.0f} s") from None
         self.wait_until_idle()
         latest, previous = self.drawn(), before
         while latest != previous:

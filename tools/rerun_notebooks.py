@@ -13,10 +13,11 @@ from typing import Any
 import kaleido
 import nbformat
 from browser import find_or_install
-from course import NOTEBOOKS
+from course import NOTEBOOKS, REPOSITORY
 from nbclient import NotebookClient
 from notebook_policy import PLOTLY, problems
 
+README_PICTURE = REPOSITORY / "docs" / "cascade.png"
 DEFAULT_SIZE = {"width": 900, "height": 450}  # px, for a chart that does not say
 
 
@@ -66,6 +67,13 @@ def add_pictures(notebook: nbformat.NotebookNode, before: nbformat.NotebookNode)
         data["image/png"] = known.get(figure_key(data)) or picture(data[PLOTLY])
 
 
+def store_readme_picture(notebook: nbformat.NotebookNode) -> None:
+    """The README shows the chart of the cell tagged readme-picture; so it is never older than the notebook."""
+    for cell in notebook.cells:
+        if "readme-picture" in cell.metadata.get("tags", []):
+            README_PICTURE.write_bytes(base64.b64decode(cell.outputs[0]["data"]["image/png"]))
+
+
 def rerun(path: Path) -> None:
     print(f"breakerlab: running {path.name}", flush=True)
     before = nbformat.read(path, as_version=4)
@@ -74,6 +82,7 @@ def rerun(path: Path) -> None:
     add_pictures(notebook, before)
     nbformat.validate(notebook)
     nbformat.write(notebook, path)
+    store_readme_picture(notebook)
     print(f"breakerlab: stored {path.name}, {path.stat().st_size / 1000:.0f} kB", flush=True)
 
 

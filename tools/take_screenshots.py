@@ -12,7 +12,13 @@ from lab_page import LabPage, lab_page
 
 SCREENSHOTS = REPOSITORY / "screenshots"
 SIZES = ((1280, 800), (1920, 1080))
-SCROLLER = ".jp-WindowedPanel-outer"
+SCROLLER = """(() => {
+    let box = document.querySelector('.jp-Notebook .jp-Cell');
+    while (!(box.scrollHeight > box.clientHeight && /auto|scroll/.test(getComputedStyle(box).overflowY)))
+        box = box.parentElement;
+    return box;
+})()"""
+DOWN = "box.scrollBy(0, box.clientHeight - 60)"  # px that two pictures share
 PANELS = ".jp-OutputArea-child:has(.js-plotly-plot), .jp-OutputArea-child:has(.jupyter-widgets)"
 
 
@@ -28,16 +34,14 @@ def shoot_panels(lab: LabPage, name: str) -> int:
 
 def shoot_pages(lab: LabPage, name: str) -> int:
     """One picture for each screenful of the notebook, from top to bottom."""
-    scroll = f"document.querySelector('.jp-Notebook {SCROLLER}, .jp-Notebook')"
-    lab.page.evaluate(f"() => {scroll}.scrollTo(0, 0)")
     number, at, before = 0, 0, -1
+    lab.page.evaluate(f"() => {SCROLLER}.scrollTo(0, 0)")
     while at != before:
         lab.page.wait_for_timeout(500)
         number += 1
         lab.page.screenshot(path=SCREENSHOTS / f"{name}-page-{number:02}.png")
         before = at
-        down = "s.scrollBy(0, s.clientHeight - 60)"
-        at = lab.page.evaluate(f"() => {{ const s = {scroll}; {down}; return s.scrollTop; }}")
+        at = lab.page.evaluate(f"() => {{ const box = {SCROLLER}; {DOWN}; return box.scrollTop; }}")
     return number
 
 

@@ -16,7 +16,7 @@ from breakerlab.policy import Backoff, Policy, Retry
 from breakerlab.trace import Trace, read_trace
 
 STUBBORN = Policy(
-    timeout=2.0,
+    timeout=10.0,
     retry=Retry(attempts=12, total_time=None, final_reserve=0.0, backoff=Backoff(0.25, 1.0, 0.25, "none")),
 )
 CALM = Incident(
@@ -24,6 +24,15 @@ CALM = Incident(
     duration=3.0,
     seed=7,
     service=ServiceSetup(slots=4, queue_limit=30, first_token=0.03, per_token=0.001),
+    app=AppSetup(workers=12, search_seconds=0.01, health_interval=1.0, health_timeout=0.9),
+    traffic=Traffic(answer_rate=14.0, search_rate=14.0, tokens_mean=60.0, tokens_sigma=0.5),
+    policy=STUBBORN,
+)
+MELTDOWN = replace(
+    CALM,
+    name="short_meltdown",
+    duration=8.0,
+    service=replace(CALM.service, queue_limit=2),
     app=AppSetup(
         workers=12,
         pool_timeout=1.5,
@@ -35,14 +44,6 @@ CALM = Incident(
         health_failures=3,
         restart_seconds=1.5,
     ),
-    traffic=Traffic(answer_rate=14.0, search_rate=14.0, tokens_mean=60.0, tokens_sigma=0.5),
-    policy=STUBBORN,
-)
-MELTDOWN = replace(
-    CALM,
-    name="short_meltdown",
-    duration=8.0,
-    service=replace(CALM.service, queue_limit=2),
     faults=(FaultWindow(1.5, 8.0, 0.25),),
 )
 

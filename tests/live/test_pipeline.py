@@ -111,8 +111,9 @@ def test_a_call_goes_on_and_is_logged_after_its_caller_has_gone(tmp_path, runnin
             running("provider", ONE_WORKER, tmp_path) as (provider, provider_port),
             running("pipeline", ONE_WORKER, tmp_path, provider_port) as (pipeline, _),
         ):
+            patience = httpx.Timeout(None, read=0.05)
             with pytest.raises(httpx.ReadTimeout):
-                await pipeline.post("/answer", json={"request": 5, "max_tokens": 1}, timeout=0.05)
+                await pipeline.post("/answer", json={"request": 5, "max_tokens": 1}, timeout=patience)
             await counts(provider, until=lambda seen: seen["served"] == 1)
             await counts(pipeline, until=lambda seen: seen["in_use"] == 0)
 

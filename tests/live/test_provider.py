@@ -66,7 +66,9 @@ def test_a_full_provider_answers_503_with_retry_after_while_the_others_get_answe
 def test_work_whose_caller_has_gone_goes_on_in_service_and_in_the_queue(tmp_path, running, counts):
     async def scene():
         async with running("provider", SMALL, tmp_path) as (client, port):
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=0.1, trust_env=False) as hasty:
+            patience = httpx.Timeout(None, read=0.1)
+            url = f"http://127.0.0.1:{port}"
+            async with httpx.AsyncClient(base_url=url, timeout=patience, trust_env=False) as hasty:
                 gone = await asyncio.gather(chat(hasty), chat(hasty), return_exceptions=True)
             assert all(isinstance(error, httpx.ReadTimeout) for error in gone)
             seen = await counts(client, until=lambda seen: seen["served"] == 2)

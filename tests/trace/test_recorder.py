@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -234,6 +235,33 @@ def test_a_closed_recorder_says_so(tmp_path):
     record.close()
     with pytest.raises(ValueError, match="is closed"):
         record.event("pool", 1)
+
+
+def test_a_line_that_the_disk_takes_in_pieces_is_whole(tmp_path, monkeypatch):
+    write = os.write
+    with Recorder(tmp_path / "a.jsonl") as record, monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda file, data: write(file, data[:10]))
+        record.event("pool", 1)
+        record.event("pool", 2)
+    assert read_trace(tmp_path / "a.jsonl").skipped == ()
+
+
+def test_after_a_line_that_a_full_disk_cut_off_recording_goes_on(tmp_path, monkeypatch):
+    write = os.write
+    with Recorder(tmp_path / "a.jsonl") as record:
+
+        def full(file, data):
+            if not data.startswith(b"{"):
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return write(file, data[:10])
+
+        with monkeypatch.context() as patch, pytest.raises(OSError):
+            patch.setattr(os, "write", full)
+            record.event("pool", 1)
+        record.event("pool", 2)
+    trace = read_trace(tmp_path / "a.jsonl")
+    assert trace.events["value"].tolist() == [2.0]
+    assert [error.line for error in trace.skipped] == [2]
 
 
 def test_threads_share_a_recorder_and_lines_are_in_order_of_time(tmp_path):

@@ -142,11 +142,11 @@ def test_nothing_done_to_what_a_trace_hands_out_changes_it():
     source = Source(facts={"parameters": {"seed": 1}})
     given = columns()
     trace = Trace.from_columns(given, {"time": [0.0], "kind": "pool", "value": [3.0]}, source=source)
-    before = (trace.attempts, trace.events, trace.requests)
+    before = [frame.copy() for frame in (trace.attempts, trace.events, trace.requests)]
     for frame in (trace.attempts, trace.events, trace.requests):
-        frame.loc[0, "time"] = 99.0
-        for name in frame:
+        for name in frame:  # first: pandas makes its own copy once a cell is set through the frame
             frame[name].array[0] = frame[name].array[-1]
+        frame.loc[0, "time"] = 99.0
         del frame["time"]
     given["time"][0] = 55.0
     given["status"][0] = 404

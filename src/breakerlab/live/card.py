@@ -122,12 +122,11 @@ def _events(events: pd.DataFrame, kind: str, value: int) -> int:
 
 def _flat(facts: Any, prefix: str = "") -> list[tuple[str, Any]]:
     """Nested dicts and lists as rows with dotted names."""
-    if isinstance(facts, dict):
-        pairs = facts.items()
-    elif isinstance(facts, list):
-        pairs = enumerate(facts, start=1)
-    else:
+    if isinstance(facts, list):
+        facts = dict(enumerate(facts, start=1))
+    if not isinstance(facts, dict):
         return [(prefix, facts)]
+    pairs = facts.items()
     return [row for name, value in pairs for row in _flat(value, f"{prefix}.{name}" if prefix else str(name))]
 
 

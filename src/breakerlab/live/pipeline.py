@@ -50,7 +50,7 @@ class Workers:
             self.in_use += 1
             return True
         loop = asyncio.get_running_loop()
-        turn = loop.create_future()
+        turn: asyncio.Future[bool] = loop.create_future()
         self._waiting.append(turn)
         alarm = loop.call_later(self._patience, self._give_up, turn)
         try:

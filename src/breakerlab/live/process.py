@@ -179,10 +179,6 @@ class Child:
         return cls(role, process, complaints)
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
     def running(self) -> bool:
         return self._process.returncode is None
 
@@ -207,11 +203,10 @@ class Child:
         assert self._process.stdin is not None
         self._process.stdin.write(order.to_line())
 
-    async def kill(self) -> None:
+    def kill(self) -> None:
         """SIGKILL, as an out-of-memory killer or a supervisor does it: nothing is tidied up."""
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
-        await self._process.wait()
 
     async def end(self, grace: float = 3.0) -> None:
         """Let go of the process, and kill it if it is still there after ``grace`` seconds."""
@@ -221,7 +216,8 @@ class Child:
             async with asyncio.timeout(grace):
                 await self._process.wait()
         except TimeoutError:
-            await self.kill()
+            self.kill()
+            await self._process.wait()
 
     async def gone(self) -> RecordingError:
         """Wait until the process ends, and return the error that this is if nobody wanted it."""

@@ -75,8 +75,8 @@ def _put_together(incident: Incident, folder: Path, out: Path, facts: Facts) -> 
     merge_recordings(parts, trace_path, source=_source(incident), start=facts.started)
     steps, text = _read_back(incident, trace_path, facts)
     card_path.write_text(text, encoding="utf-8")
-    kept = [path.replace(out / path.name) for path in (trace_path, card_path)]
-    return Recording(*kept, steps, facts)
+    kept_trace, kept_card = (path.replace(out / path.name) for path in (trace_path, card_path))
+    return Recording(kept_trace, kept_card, steps, facts)
 
 
 @contextlib.contextmanager

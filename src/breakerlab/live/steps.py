@@ -6,6 +6,7 @@ answer counts as not seen.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,7 @@ class Step:
 def eight_steps(trace: Trace) -> tuple[Step, ...]:
     """The eight steps in order, for a trace with the services "app" and "llm".
 
-    How much workers there are is read from the trace's parameters; without them, "pool full" counts as not seen.
+    How many workers there are is read from the trace's parameters; without them, "pool full" counts as not seen.
     """
     attempts, events = trace.attempts, trace.events
     llm = _by_time(attempts[attempts["service"] == "llm"])
@@ -121,9 +122,10 @@ def _needs_llm(app: pd.DataFrame, llm: pd.DataFrame) -> pd.Series:
 
 
 def _parameter(trace: Trace, part: str, name: str) -> float | None:
-    parameters = trace.source.facts.get("parameters") or {}
-    value = parameters.get(part, {}).get(name)
-    return None if value is None else float(value)
+    value: object = trace.source.facts
+    for key in ("parameters", part, name):  # the header of a foreign trace may hold anything
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _by_time(rows: pd.DataFrame) -> pd.DataFrame:

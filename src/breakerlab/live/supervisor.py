@@ -69,8 +69,9 @@ class Supervisor:
     async def _replace(self, log: Callable[[str, int], None]) -> None:
         self._up.clear()
         killed_at = self._axis.now()
+        self._pipeline.kill()
         log("restart", 1)
-        await self._pipeline.kill()
+        await self._pipeline.gone()
         self._pipeline = await self._replacement(killed_at + self._app.restart_seconds)
         await self._pipeline.hear("open", timeout=self._app.restart_seconds + PATIENCE)
         log("restart", 0)

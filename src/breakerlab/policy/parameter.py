@@ -7,14 +7,23 @@ from typing import Any
 
 def real(name: str, value: object, *, above: float = 0.0, or_equal: bool = False, below: float = math.inf) -> float:
     """`value` as a finite float in the range asked for. Raises ValueError naming the parameter."""
-    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    number = _as_float(value)
     low_enough = number < below
     high_enough = number >= above if or_equal else number > above
     if not (math.isfinite(number) and low_enough and high_enough):
         bound = f"{'at least' if or_equal else 'above'} {above:g}"
         limit = f" and below {below:g}" if math.isfinite(below) else ""
         raise ValueError(f"{name} must be a finite number {bound}{limit}, not {value!r}")
-    return float(number)
+    return number
+
+
+def _as_float(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
 
 
 def count(name: str, value: object, *, least: int = 1) -> int:

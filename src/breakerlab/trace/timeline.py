@@ -131,9 +131,7 @@ def _beside(bins: _Bins, events: pd.DataFrame) -> dict[str, Array]:
     kind, kinds = events["kind"].array.codes, list(events["kind"].array.categories)
     time, value = events["time"].to_numpy(), events["value"].to_numpy()
     instance = events["instance"].array.codes
-    pool, health, restart, breaker = (
-        kind == kinds.index(word) for word in ("pool", "health", "restart", "breaker")
-    )
+    pool, health, restart, breaker = (kind == kinds.index(word) for word in ("pool", "health", "restart", "breaker"))
     running = max(1, len(np.unique(instance[pool | restart])))
     reset = restart & np.isin(instance, instance[breaker])
     state = np.where(breaker, value, 0.0)

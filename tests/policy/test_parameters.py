@@ -1,0 +1,155 @@
+"""Policies as values: what they may hold, how they print, and how they travel."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from breakerlab.policy import Backoff, Breaker, CircuitBreaker, Policy, Retry
+
+NOT_A_NUMBER = [math.nan, math.inf, -math.inf, True, "1", None, 10**400]
+NOT_POSITIVE = [*NOT_A_NUMBER, 0, 0.0, -1, -0.5]
+NOT_A_COUNT = [0, -1, 1.0, 2.5, math.nan, math.inf, True, "3", None]
+OUT_OF_RANGE = {
+    "Backoff.base": NOT_POSITIVE,
+    "Backoff.factor": [*NOT_A_NUMBER, 0, -2, 0.999],
+    "Backoff.cap": [*NOT_POSITIVE, 0.5],
+    "Backoff.jitter": ["Full", "equal", "", 1, True, None, ["full"]],
+    "Retry.attempts": NOT_A_COUNT,
+    "Retry.total_time": [value for value in NOT_POSITIVE if value is not None],
+    "Retry.final_reserve": [*NOT_A_NUMBER, -0.1, 1, 1.0, 1.5],
+    "Retry.backoff": [None, 1.0, "full", {"base": 1.0}],
+    "Breaker.failure_threshold": NOT_A_COUNT,
+    "Breaker.recovery_timeout": NOT_POSITIVE,
+    "Breaker.half_open_max_calls": NOT_A_COUNT,
+    "Policy.timeout": NOT_POSITIVE,
+    "Policy.retry": [3, True, "naive", {"attempts": 3}, Backoff()],
+    "Policy.breaker": [5, True, {"failure_threshold": 5}, CircuitBreaker()],
+}
+KINDS = {"Backoff": Backoff, "Retry": Retry, "Breaker": Breaker, "Policy": Policy}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"), [(name, value) for name, values in OUT_OF_RANGE.items() for value in values]
+)
+def test_a_parameter_out_of_range_is_refused_by_name(parameter: str, value: Any) -> None:
+    kind, _, name = parameter.partition(".")
+    with pytest.raises(ValueError, match=rf"^{parameter} must be .+, not "):
+        KINDS[kind](**{name: value})
+
+
+@pytest.mark.parametrize("parameter", [name for name in OUT_OF_RANGE if name.startswith("Breaker.")])
+def test_the_circuit_breaker_refuses_what_its_value_refuses(parameter: str) -> None:
+    with pytest.raises(ValueError, match=parameter):
+        CircuitBreaker(**{parameter.partition(".")[2]: 0})
+
+
+def test_the_edges_of_the_ranges_are_inside() -> None:
+    Backoff(base=1e-9, factor=1, cap=1e-9, jitter="none")
+    Retry(attempts=1, total_time=1e-9, final_reserve=0)
+    Retry(final_reserve=0.999)
+    Breaker(failure_threshold=1, recovery_timeout=1e-9, half_open_max_calls=1)
+
+
+def seconds(least: float = 1e-6) -> st.SearchStrategy[float]:
+    return st.floats(least, 1e9, allow_subnormal=False)
+
+
+def backoffs() -> st.SearchStrategy[Backoff]:
+    jitters = st.sampled_from(["none", "full", "additive"])
+    return st.builds(
+        lambda base, factor, more, jitter: Backoff(base, factor, base + more, jitter),
+        seconds(), st.floats(1.0, 100.0), st.floats(0.0, 1e9), jitters,
+    )  # fmt: skip
+
+
+def retries() -> st.SearchStrategy[Retry]:
+    reserve = st.floats(0.0, 1.0, exclude_max=True)
+    return st.builds(Retry, st.integers(1, 10**9), st.none() | seconds(), reserve, backoffs())
+
+
+def breakers() -> st.SearchStrategy[Breaker]:
+    return st.builds(Breaker, st.integers(1, 10**9), seconds(), st.integers(1, 10**9))
+
+
+def policies() -> st.SearchStrategy[Policy]:
+    return st.builds(Policy, seconds(), st.none() | retries(), st.none() | breakers())
+
+
+@given(policies())
+def test_a_policy_prints_as_the_code_that_makes_it(policy: Policy) -> None:
+    again = eval(repr(policy))
+    assert again == policy
+    assert hash(again) == hash(policy)
+
+
+@given(policies())
+def test_a_policy_survives_json(policy: Policy) -> None:
+    assert Policy.from_dict(json.loads(json.dumps(policy.to_dict(), allow_nan=False))) == policy
+
+
+@given(policies())
+def test_what_a_policy_becomes_is_plain_and_has_no_none(policy: Policy) -> None:
+    """TOML knows neither None nor a class of ours."""
+
+    def leaves(value: Any) -> list[Any]:
+        return [leaf for part in value.values() for leaf in leaves(part)] if isinstance(value, dict) else [value]
+
+    assert {type(leaf) for leaf in leaves(policy.to_dict())} <= {int, float, str}
+
+
+def test_a_dict_may_leave_out_what_has_a_default() -> None:
+    assert Policy.from_dict({}) == Policy.none()
+    assert Backoff.from_dict({"base": 3}) == Backoff(base=3.0)
+    assert Breaker.from_dict({"failure_threshold": 2}) == Breaker(2)
+    assert Policy.from_dict({"breaker": {}}).breaker == Breaker()
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "sentence"),
+    [
+        (Policy, {"timeuot": 1.0}, "Policy has no field 'timeuot'; its fields are timeout, retry, breaker"),
+        (Policy, {"retry": {"attempt": 1}}, "Retry has no field 'attempt'"),
+        (Policy, {"retry": {"backoff": {"jitter_code": 1}}}, "Backoff has no field 'jitter_code'"),
+        (Policy, {"retry": {"total_time_limit": 1.0}}, "Retry has no field 'total_time_limit'"),
+        (Policy, {"breaker": {"window": 20}}, "Breaker has no field 'window'"),
+        (Policy, {"breaker": {"failure_threshold": "5"}}, "Breaker.failure_threshold must be"),
+        (Policy, {"retry": 3}, "Retry must be a table of its fields, not 3"),
+        (Policy, [], "Policy must be a table"),
+        (Backoff, {1: 2}, "Backoff has no field 1"),
+    ],
+)
+def test_a_wrong_dict_is_refused_by_name(kind: Any, data: Any, sentence: str) -> None:
+    with pytest.raises(ValueError) as error:
+        kind.from_dict(data)
+    assert str(error.value).startswith(sentence)
+
+
+def test_the_presets() -> None:
+    assert Policy.none() == Policy(timeout=10.0, retry=None, breaker=None)
+    naive = Policy.naive()
+    assert naive.breaker is None and naive.retry is not None
+    assert naive.retry.total_time is None and naive.retry.attempts > 3
+    assert {naive.retry.backoff.delay(attempt, 0.9) for attempt in (1, 2, 9)} == {2.0}
+    best = Policy.recommended()
+    assert best.breaker is not None and best.retry is not None
+    assert best.retry.backoff.jitter == "full" and best.retry.total_time is not None
+    assert best.retry.final_reserve > 0.0
+
+
+@pytest.mark.parametrize("value", [Policy.recommended(), Retry(), Backoff(), Breaker()])
+def test_a_value_cannot_be_changed(value: Any) -> None:
+    for name in [*value.to_dict(), "something_new"]:
+        with pytest.raises((AttributeError, TypeError)):
+            setattr(value, name, 1.0)
+
+
+def test_values_are_compared_by_what_they_hold() -> None:
+    assert {Policy.recommended(): "a"}[Policy.recommended()] == "a"
+    assert Policy(timeout=1) == Policy(timeout=1.0)
+    assert Policy.naive() != Policy.none()
+    assert Backoff(jitter="full") != Backoff(jitter="none")
+    assert Retry(total_time=None) != Retry()

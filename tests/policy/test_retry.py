@@ -1,0 +1,140 @@
+"""The retry cap: attempts, total time, and the reserve for the final attempt."""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from breakerlab.policy import Backoff, Retry
+
+ROUNDING = 1e-9  # of the numbers compared
+
+FIXED = Backoff(base=2.0, factor=1.0, cap=2.0, jitter="none")
+
+
+@dataclass(frozen=True)
+class Try:
+    start: float
+    allowed: float
+    end: float
+
+
+def failing_call(retry: Retry, timeout: float, needs: list[float], draws: list[float], started: float) -> list[Try]:
+    """The attempts of one call that always fails: the i-th takes `needs[i]` seconds if it is allowed to."""
+    tries: list[Try] = []
+    start: float | None = started
+    while start is not None:
+        made = len(tries)
+        allowed = retry.time_allowed(timeout, made, started, start)
+        end = start + min(needs[made % len(needs)], allowed)
+        tries.append(Try(start, allowed, end))
+        start = retry.next_start(len(tries), started, end, draws[made % len(draws)])
+    return tries
+
+
+CALLS = {
+    "retry": st.builds(
+        Retry,
+        attempts=st.integers(1, 12),
+        total_time=st.floats(0.1, 100.0),
+        final_reserve=st.floats(0.0, 0.95),
+        backoff=st.builds(
+            lambda base, jitter: Backoff(base, 2.0, 8 * base, jitter),
+            st.floats(0.01, 20.0), st.sampled_from(["none", "full", "additive"]),
+        ),
+    ),
+    "timeout": st.floats(0.1, 100.0),
+    "needs": st.lists(st.floats(0.0, 60.0), min_size=1, max_size=6),
+    "draws": st.lists(st.floats(0.0, 1.0, exclude_max=True), min_size=1, max_size=6),
+    "started": st.sampled_from([0.0, 17.3, 86_400.0]),
+}  # fmt: skip
+
+
+@given(**CALLS)
+def test_the_total_is_never_overshot(
+    retry: Retry, timeout: float, needs: list[float], draws: list[float], started: float
+) -> None:
+    tries = failing_call(retry, timeout, needs, draws, started)
+    end = started + retry.total_time_limit
+    assert len(tries) <= retry.attempts
+    assert all(t.start + t.allowed <= end + ROUNDING * end for t in tries)
+    assert all(t.allowed <= timeout for t in tries)
+
+
+@given(**CALLS)
+def test_no_attempt_starts_in_the_reserve(
+    retry: Retry, timeout: float, needs: list[float], draws: list[float], started: float
+) -> None:
+    tries = failing_call(retry, timeout, needs, draws, started)
+    latest = started + (1.0 - retry.final_reserve) * retry.total_time_limit
+    assert all(t.start <= latest + ROUNDING * latest for t in tries)
+    assert all(later.start >= earlier.end for earlier, later in itertools.pairwise(tries))
+
+
+@given(**CALLS)
+def test_the_final_attempt_has_all_that_is_left(
+    retry: Retry, timeout: float, needs: list[float], draws: list[float], started: float
+) -> None:
+    tries = failing_call(retry, timeout, needs, draws, started)
+    last = tries[-1]
+    if len(tries) == retry.attempts:
+        left = started + retry.total_time_limit - last.start
+        assert last.allowed == pytest.approx(min(timeout, left))
+
+
+@given(**CALLS)
+def test_every_attempt_has_some_time(
+    retry: Retry, timeout: float, needs: list[float], draws: list[float], started: float
+) -> None:
+    tries = failing_call(retry, timeout, needs, draws, started)
+    assert all(t.allowed > 0.0 for t in tries)
+
+
+@given(**CALLS)
+def test_an_attempt_that_the_reserve_cut_short_is_not_the_last(
+    retry: Retry, timeout: float, needs: list[float], draws: list[float], started: float
+) -> None:
+    """The reserve is there for an attempt, so one is made, as long as the cap on attempts allows."""
+    tries = failing_call(retry, timeout, needs, draws, started)
+    reserve = retry.final_reserve * retry.total_time_limit
+    last = tries[-1]
+    if len(tries) < retry.attempts and reserve > 1e-3:
+        latest = started + retry.total_time_limit - reserve
+        assert last.end > latest + ROUNDING * latest  # the last one was made in the reserve, or ran into it
+
+
+def test_a_call_by_hand() -> None:
+    retry = Retry(attempts=4, total_time=30.0, final_reserve=0.25, backoff=FIXED)
+    assert failing_call(retry, 10.0, [10.0], [0.0], 100.0) == [
+        Try(100.0, 10.0, 110.0),
+        Try(112.0, 10.0, 122.0),
+        Try(122.5, 7.5, 130.0),  # the wait is cut at 75 % of the total, and all that is left is 7.5 s
+    ]
+
+
+def test_the_cap_on_attempts_counts_the_first() -> None:
+    retry = Retry(attempts=3, total_time=None, final_reserve=0.0, backoff=FIXED)
+    assert [t.start for t in failing_call(retry, 1.0, [0.5], [0.0], 0.0)] == [0.0, 2.5, 5.0]
+    assert len(failing_call(Retry(attempts=1), 1.0, [0.5], [0.0], 0.0)) == 1
+
+
+def test_a_single_attempt_is_the_final_one() -> None:
+    assert Retry(attempts=1, total_time=8.0, final_reserve=0.5).time_allowed(10.0, 0, 50.0, 50.0) == 8.0
+
+
+def test_without_a_total_time_only_attempts_count() -> None:
+    retry = Retry(attempts=1000, total_time=None, backoff=FIXED)
+    tries = failing_call(retry, 3.0, [9.0], [0.0], 0.0)
+    assert len(tries) == 1000
+    assert {t.allowed for t in tries} == {3.0}
+    assert math.isinf(retry.total_time_limit)
+
+
+def test_a_wait_that_would_reach_the_end_is_no_attempt() -> None:
+    """With no reserve there is no time left at the last moment allowed, and an attempt without time is only load."""
+    retry = Retry(attempts=4, total_time=5.0, final_reserve=0.0, backoff=FIXED)
+    assert retry.next_start(1, 0.0, 4.0, 0.0) is None
+    assert retry.next_start(1, 0.0, 2.0, 0.0) == 4.0
