@@ -1,4 +1,4 @@
-"""A clock that stands still until it is told, and the yardstick of the reference checks."""
+"""The yardstick of the reference checks."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -7,24 +7,6 @@ import pytest
 
 REPLICATIONS = 20
 T_999 = 3.883  # Student's t for 99.9 %, 19 degrees of freedom
-
-
-class Clock:
-    """Seconds that pass only by `advance`."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 def seeds(row: str) -> Iterator[int]:

@@ -1,18 +1,20 @@
 """The breaker against a model of it, under threads, late results and errors in the wrong place."""
 
 import asyncio
-import math
 import pickle
+import random
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
 from breakerlab.policy import CircuitBreaker, CircuitOpenError, CircuitState, State
+from breakerlab.policy import breaker as rules
 
 
 class Clock:
@@ -254,36 +256,77 @@ def test_the_article_s_name_for_the_states_is_the_same_thing() -> None:
 
 
 @pytest.mark.parametrize(("p", "k"), [(0.5, 5), (0.3, 2), (0.8, 4)])
-def test_the_mean_number_of_calls_to_a_trip(p: float, k: int) -> None:
+def test_the_mean_number_of_calls_to_a_trip(reproduces: Callable[..., None], p: float, k: int) -> None:
     """B1: trip after k failures in a row, failure probability p: (1 - p**k) / (p**k * (1 - p)) calls on average."""
-    means = []
-    for replication in range(30):
-        draws = np.random.default_rng([*f"B1 {p} {k} {replication}".encode()])
-        calls, trips = 0, 1500
+
+    def mean_calls(seed: int) -> float:
+        draw = random.Random(seed).random
+        b = SimpleNamespace(failure_threshold=k, recovery_timeout=30.0, half_open_max_calls=1)
+        calls, trips = 0, 4000
         for _ in range(trips):
-            breaker = CircuitBreaker(k)
-            while breaker.state is State.CLOSED:
+            rules.reset(b)
+            while b.state_code == rules.CLOSED:
                 calls += 1
-                permit = breaker.acquire()
-                permit.failure() if draws.random() < p else permit.success()
-        means.append(calls / trips)
-    expected = (1 - p**k) / (p**k * (1 - p))
-    half_width = 3.659 * np.std(means, ddof=1) / math.sqrt(len(means))  # Student t, 29 degrees of freedom, 99.9 %
-    assert abs(np.mean(means) - expected) <= half_width
-    assert half_width <= 0.02 * expected
+                permit = rules.admit(b, 0.0)
+                rules.fail(b, permit, 0.0) if draw() < p else rules.succeed(b, permit)
+        return calls / trips
+
+    reproduces(f"B1 {p} {k}", (1 - p**k) / (p**k * (1 - p)), mean_calls)
 
 
-def test_a_total_outage_gets_one_probe_per_recovery_timeout() -> None:
-    """B3."""
-    breaker, clock = opened(threshold=3, recovery=10.0)
-    reached = []
+@pytest.mark.parametrize("probes", [1, 3])
+def test_a_total_outage_gets_the_probes_of_one_recovery_timeout_at_a_time(probes: int) -> None:
+    """B3: after the trip never more than `half_open_max_calls` attempts in one recovery timeout."""
+    breaker, clock = opened(threshold=3, recovery=10.0, probes=probes)
+    reached, out = [], []
+    for step in range(1, 2001):  # 200 s in steps of 0.1 s, calls that last 1 s, so that all probes are out at once
+        clock.now = 1000.0 + step / 10
+        while out and reached[-len(out)] <= clock.now - 1.0:
+            out.pop(0).failure()
+        try:
+            out.append(breaker.acquire())
+            reached.append(clock.now)
+        except CircuitOpenError:
+            pass
+    assert len(reached) >= 15 * probes
+    # probes of one half-open spell are out together; from the first of one spell to that of the next is a timeout
+    assert all(later - earlier >= 10.0 for earlier, later in zip(reached, reached[probes:], strict=False))
 
-    def backend() -> None:
-        reached.append(clock.now)
-        fails()
 
-    for _ in range(1000):  # 100 s in steps of 0.1 s
-        clock.now = round(clock.now + 0.1, 6)
-        with pytest.raises((CircuitOpenError, RuntimeError)):
-            breaker.call(backend)
-    assert len(reached) == 10
+def test_an_ignored_call_neither_counts_nor_breaks_the_row() -> None:
+    breaker = CircuitBreaker(2)
+    breaker.acquire().failure()
+    breaker.acquire().ignored()
+    breaker.acquire().failure()
+    assert breaker.state is State.OPEN
+
+
+def test_all_probes_must_succeed_to_close_and_one_failure_opens_again() -> None:
+    breaker, clock = opened(probes=3)
+    clock.now += 10.0
+    first, second, third = (breaker.acquire() for _ in range(3))
+    first.success()
+    second.success()
+    assert breaker.state is State.HALF_OPEN
+    third.failure()
+    assert breaker.state is State.OPEN
+    clock.now += 9.9
+    with pytest.raises(CircuitOpenError):  # the recovery timeout begins anew
+        breaker.acquire()
+
+
+def test_the_answer_of_a_permit_spent_in_its_block_counts_once() -> None:
+    breaker = CircuitBreaker(1)
+    with breaker.acquire() as permit:
+        permit.ignored()
+    with breaker.acquire() as permit:
+        permit.failure()  # a 503 that the client did not raise; leaving quietly afterwards is not a success
+    assert breaker.state is State.OPEN
+
+
+def test_the_clock_may_start_anywhere() -> None:
+    breaker = CircuitBreaker(1, 10.0, clock=lambda: -5000.0)
+    breaker.acquire().failure()
+    with pytest.raises(CircuitOpenError) as caught:
+        breaker.acquire()
+    assert caught.value.retry_in == 10.0

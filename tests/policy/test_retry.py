@@ -97,13 +97,17 @@ def test_every_attempt_has_some_time(
 def test_an_attempt_that_the_reserve_cut_short_is_not_the_last(
     retry: Retry, timeout: float, needs: list[float], draws: list[float], started: float
 ) -> None:
-    """The reserve is there for an attempt, so one is made, as long as the cap on attempts allows."""
-    tries = failing_call(retry, timeout, needs, draws, started)
-    reserve = retry.final_reserve * retry.total_time_limit
-    last = tries[-1]
-    if len(tries) < retry.attempts and reserve > 1e-3:
-        latest = started + retry.total_time_limit - reserve
-        assert last.end > latest + ROUNDING * latest  # the last one was made in the reserve, or ran into it
+    """What was kept back is used: after an attempt that the reserve cut short, even a little late, comes another."""
+    if retry.final_reserve * retry.total_time_limit < 0.1:
+        return
+    end = started + retry.total_time_limit
+    for number, t in enumerate(failing_call(retry, timeout, needs, draws, started), 1):
+        was_cut = t.allowed < timeout and t.start + t.allowed < end - ROUNDING * end
+        if was_cut and number < retry.attempts:
+            a_little_late = t.start + t.allowed + 1e-5
+            next_start = retry.next_start(number, started, a_little_late, draws[0])
+            assert next_start is not None
+            assert retry.time_allowed(math.inf, number, started, next_start) > 0.0
 
 
 def test_a_call_by_hand() -> None:

@@ -41,7 +41,7 @@ PANELS: Final = (
     Panel("Attempts sent to the LLM, and the load offered (grey)", "per s", "attempts"),
     Panel("503 answers of the LLM", "per s", "status_503"),
     Panel("Workers in use", "workers", "pool"),
-    Panel("Other endpoints: calls that failed", "per s", "other_failed"),
+    Panel("Other endpoints: calls that timed out or failed", "per s", "other_failed"),
     Panel("Breaker state, and restarts of the app", "", "breaker"),
     Panel("LLM answers that reached a waiting caller", "per s", "goodput"),
 )

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     )
     from breakerlab.live.process import RecordingError
     from breakerlab.live.recording import Recording, record
-    from breakerlab.live.steps import Step, eight_steps
 
 __all__ = [
     "INCIDENTS",
@@ -30,9 +29,7 @@ __all__ = [
     "Recording",
     "RecordingError",
     "ServiceSetup",
-    "Step",
     "Traffic",
-    "eight_steps",
     "record",
 ]
 
@@ -40,8 +37,6 @@ _HOME = {
     "RecordingError": "process",
     "Recording": "recording",
     "record": "recording",
-    "Step": "steps",
-    "eight_steps": "steps",
 }
 
 

@@ -14,8 +14,7 @@ from typing import Any
 import pandas as pd
 
 from breakerlab.live.incident import Incident
-from breakerlab.live.steps import Step
-from breakerlab.trace import Trace
+from breakerlab.trace import Step, Trace
 
 LIBRARIES = ("breakerlab", "httpx", "httpcore", "h11", "starlette", "uvicorn")
 
@@ -67,7 +66,7 @@ def card(incident: Incident, trace: Trace, steps: Sequence[Step], facts: Facts) 
 
 def _what_ran(incident: Incident, facts: Facts) -> str:
     faults = " and ".join(
-        f"from {fault.start:g} s to {fault.end:g} s it has {incident.slots_at(fault.start)} of them"
+        f"slots in service from {fault.start:g} s to {fault.end:g} s: {incident.slots_at(fault.start)}"
         for fault in incident.faults
     )
     slots = f"{incident.service.slots} slots and a queue of {incident.service.queue_limit}"
@@ -75,7 +74,7 @@ def _what_ran(incident: Incident, facts: Facts) -> str:
         f"Recorded {facts.started:%Y-%m-%d %H:%M} UTC. Callers came for {incident.duration:g} s; all work had ended "
         f"after {facts.drained:.0f} s. Real processes on loopback, all on one machine: callers (open loop, drawn "
         f"beforehand from seed {incident.seed}), a pipeline with {incident.app.workers} workers, the LLM-like provider "
-        f"that it calls ({slots}; {faults or 'no fault'}), and a supervisor that probes it and replaces it. "
+        f"that it calls ({slots}; {faults or 'no fault'}), and a supervisor of the pipeline. "
         "Every attempt of the callers on the pipeline (service `app`) and of the pipeline on the provider (service "
         "`llm`) is in the recording, and so are pool use, health and restarts."
     )

@@ -22,9 +22,8 @@ from breakerlab.live.axis import Axis
 from breakerlab.live.card import Facts, card, versions
 from breakerlab.live.incident import Incident
 from breakerlab.live.process import PATIENCE, Child, Order, RecordingError, claim_port
-from breakerlab.live.steps import Step, eight_steps
 from breakerlab.live.supervisor import Supervisor
-from breakerlab.trace import merge_recordings, read_trace
+from breakerlab.trace import Step, eight_steps, merge_recordings, read_trace
 
 LEAST_LEAD = 1.0  # s that the processes have, at least, to open their ports before second 0
 DRAIN_LIMIT = 120.0  # s after the last caller; a call that then still runs is recorded as lost

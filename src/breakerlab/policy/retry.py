@@ -9,6 +9,7 @@ from breakerlab.policy import parameter
 from breakerlab.policy.backoff import Backoff
 
 STOP = -1.0
+AHEAD = 0.01  # of the reserve: how far ahead of the final attempt's last start an earlier attempt is cut
 
 
 def latest_start(r: Any, started: float) -> float:
@@ -16,18 +17,29 @@ def latest_start(r: Any, started: float) -> float:
     return float(started + r.total_time_limit * (1.0 - r.final_reserve))
 
 
+def cut(r: Any, started: float) -> float:
+    """Rule: when an attempt that is not the final one is cut.
+
+    A little ahead of the last start, so that an attempt that was cut, and a timer that fires late, leave the final
+    attempt its start.
+    """
+    return float(started + r.total_time_limit * (1.0 - r.final_reserve) * (1.0 - AHEAD * r.final_reserve))
+
+
 def next_start(r: Any, made: int, started: float, now: float, wait: float) -> float:
     """Rule: when the next attempt starts, or STOP (-1) if there is none.
 
     `r` has the fields of a `Retry`; `made` attempts have failed by `now`; the call began at `started`; `wait` is the
     backoff. A backoff that would eat into the reserve is cut short: the attempt then starts at the last moment allowed.
+    Without a reserve nothing is left at that moment, and there is no attempt.
     """
     if made >= r.attempts:
         return STOP
     latest = latest_start(r, started)
     if now >= latest:
         return STOP
-    return float(min(now + wait, latest))
+    start = min(now + wait, latest)
+    return float(start) if start < started + r.total_time_limit else STOP
 
 
 def time_allowed(r: Any, timeout: float, made: int, started: float, now: float) -> float:
@@ -36,9 +48,9 @@ def time_allowed(r: Any, timeout: float, made: int, started: float, now: float) 
     The final attempt has all that is left of the total time, an earlier one must leave the reserve; neither has more
     than `timeout`. So the total is never overshot, and the reserve is there when it is needed.
     """
-    latest = latest_start(r, started)
-    final = made + 1 >= r.attempts or now >= latest
-    end = started + r.total_time_limit if final else latest
+    cut_at = cut(r, started)
+    final = made + 1 >= r.attempts or now >= cut_at
+    end = started + r.total_time_limit if final else cut_at
     return float(min(timeout, end - now))
 
 

@@ -2,7 +2,8 @@
 
 Everything here is a plain function over a `World` and runs as it stands, interpreted; `compiled.py` compiles the same
 functions, and with them the very rules of `breakerlab.policy`. The order of events at one moment is the order in which
-they were scheduled; an arrival comes before all of them.
+they were scheduled; an arrival comes after all of them, so that it meets the fault that begins, or the app that is
+back, at that very moment.
 """
 
 
@@ -42,7 +43,7 @@ def run(w: World) -> int:
     while arrived < arrivals or used[SCHEDULED] > 0:
         if not has_room(w):
             return OUT_OF_ROOM
-        if arrived < arrivals and (used[SCHEDULED] == 0 or w.requests[arrived].due <= calendar[0].time):
+        if arrived < arrivals and (used[SCHEDULED] == 0 or w.requests[arrived].due < calendar[0].time):
             now = w.requests[arrived].due
             arrive(w, arrived, now)
             arrived += 1

@@ -78,16 +78,20 @@ def replay(scenario: Scenario, policy: Policy, seed: int = 0, *, interpreted: bo
     uncompiled, for debugging and teaching; the result is the same. Raises ValueError for a seed or policy that cannot
     be, and ReplayError when a run would make more than 20 million attempts.
     """
+    if not isinstance(scenario, Scenario):
+        raise ValueError(f"scenario must be a Scenario, not {scenario!r}")
     if not isinstance(policy, Policy):
         raise ValueError(f"policy must be a breakerlab.policy.Policy, not {policy!r}")
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
         raise ValueError(f"seed must be a whole number from 0 to 2**63 - 1, not {seed!r}")
     play = compiled.play_interpreted if interpreted else compiled.play
     room = 2 * len(scenario.workload) + 64
-    while room <= MOST_ATTEMPTS:
-        world = new_world(scenario, policy, seed, room)
+    while True:
+        world = new_world(scenario, policy, seed, min(room, MOST_ATTEMPTS))
         if play(world) == engine.FINISHED:
             return Run(scenario, policy, seed, world)
+        if room >= MOST_ATTEMPTS:
+            break
         room *= 4
     raise ReplayError(
         f"the run needs more than {MOST_ATTEMPTS:,} attempts; lower Retry.attempts or shorten the scenario"

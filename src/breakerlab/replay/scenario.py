@@ -114,6 +114,8 @@ class App:
                 f"App.health_timeout must be below App.health_interval ({self.health_interval:g} s), "
                 f"not {self.health_timeout:g} s"
             )
+        if not isinstance(self.other, Mapping) or not all(isinstance(o, OtherEndpoint) for o in self.other.values()):
+            raise ScenarioError(f"App.other must be a table of OtherEndpoint values by name, not {self.other!r}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,8 +135,7 @@ class Workload:
 
     def __post_init__(self) -> None:
         for name in ("time", "endpoint", "tokens", "request"):
-            column = np.array(getattr(self, name), dtype=np.float64 if name in ("time", "tokens") else np.int64)
-            column.flags.writeable = False
+            column = _numbers(name, getattr(self, name), np.float64 if name in ("time", "tokens") else np.int64)
             object.__setattr__(self, name, column)
         if not self.time.shape == self.endpoint.shape == self.tokens.shape == self.request.shape:
             raise ScenarioError("Workload.time, endpoint, tokens and request must have the same length")
@@ -144,6 +145,8 @@ class Workload:
             raise ScenarioError("Workload.tokens must be finite and at least 0")
         if len(self.endpoint) and not (self.endpoint.min() >= 0 and self.endpoint.max() < len(self.endpoints)):
             raise ScenarioError(f"Workload.endpoint must be an index from 0 to {len(self.endpoints) - 1}")
+        if (self.request < 0).any():
+            raise ScenarioError("Workload.request must be at least 0")
 
     def __len__(self) -> int:
         return len(self.time)
@@ -180,6 +183,12 @@ class Scenario:
     name: str = "scenario"
 
     def __post_init__(self) -> None:
+        for name, kind in (("workload", Workload), ("service", Service), ("app", App)):
+            if not isinstance(getattr(self, name), kind):
+                found = getattr(self, name)
+                raise ScenarioError(f"Scenario.{name} must be of type {kind.__name__}, not {found!r}")
+        if not isinstance(self.faults, Sequence) or not all(isinstance(fault, Fault) for fault in self.faults):
+            raise ScenarioError(f"Scenario.faults must be Fault values, not {self.faults!r}")
         parameter.real("Scenario.duration", self.duration)
         object.__setattr__(self, "faults", tuple(self.faults))
 
@@ -197,7 +206,10 @@ class Scenario:
                 "give Scenario(Workload.from_trace(trace), Service(...), App(...), faults=[Fault(...)])"
             )
         app = dict(_part(trace, known, "app"))
-        app["other"] = {name: _build(OtherEndpoint, "app.other", value) for name, value in app.pop("other", {}).items()}
+        other = app.get("other", {})
+        if not isinstance(other, Mapping):
+            raise ScenarioError(f"{trace.source.name}: parameters.app.other must be a table by endpoint, not {other!r}")
+        app["other"] = {name: _build(OtherEndpoint, "app.other", value) for name, value in other.items()}
         faults = known.get("faults", ())
         if not isinstance(faults, Sequence):
             raise ScenarioError(f"{trace.source.name}: parameters.faults must be a list, not {faults!r}")
@@ -218,6 +230,18 @@ class Scenario:
             "faults": [asdict(fault) for fault in self.faults],
             "app": asdict(self.app),
         }
+
+
+def _numbers(name: str, values: Any, dtype: Any) -> Any:
+    """A column of its own that cannot be written to."""
+    try:
+        column = np.array(values, dtype=dtype)
+    except (TypeError, ValueError, OverflowError):
+        raise ScenarioError(f"Workload.{name} must be numbers, not {str(values)[:60]}") from None
+    if column.ndim != 1:
+        raise ScenarioError(f"Workload.{name} must be one-dimensional, not of shape {column.shape}")
+    column.flags.writeable = False
+    return column
 
 
 def _part(trace: Trace, known: Mapping[str, Any], name: str) -> Mapping[str, Any]:

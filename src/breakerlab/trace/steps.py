@@ -35,7 +35,7 @@ class Step:
 def eight_steps(trace: Trace) -> tuple[Step, ...]:
     """The eight steps in order, for a trace with the services "app" and "llm".
 
-    How much workers there are is read from the trace's parameters; without them, "pool full" counts as not seen.
+    How many workers there are is read from the trace's parameters; without them, "pool full" counts as not seen.
     """
     attempts, events = trace.attempts, trace.events
     llm = _by_time(attempts[attempts["service"] == "llm"])
@@ -122,9 +122,8 @@ def _needs_llm(app: pd.DataFrame, llm: pd.DataFrame) -> pd.Series:
 
 
 def _parameter(trace: Trace, part: str, name: str) -> float | None:
-    """A number of the recording's own parameters, if it is there: a header may hold anything."""
     value: object = trace.source.facts
-    for key in ("parameters", part, name):
+    for key in ("parameters", part, name):  # the header of a foreign trace may hold anything
         value = value.get(key) if isinstance(value, Mapping) else None
     return float(value) if isinstance(value, int | float) else None
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 
-from breakerlab.live import eight_steps
-from breakerlab.trace import read_trace
+from breakerlab.trace import eight_steps, read_trace
 
 
 def steps_of(rows, tmp_path, workers=4):
