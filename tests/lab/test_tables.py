@@ -9,10 +9,10 @@ def test_what_changed_counts_what_the_tables_hold(naive: Run, guarded: Run) -> N
     attempts = naive.trace.attempts
     llm = attempts[attempts["service"] == "llm"]
     assert table.loc["Attempts sent to the LLM", "naive"] == f"{len(llm):,}"
-    assert table.loc["  answered 503", "naive"] == f"{(llm['status'] == 503).sum():,}"
+    assert table.loc["Attempts answered 503", "naive"] == f"{(llm['status'] == 503).sum():,}"
     app = attempts[(attempts["service"] == "app") & (attempts["endpoint"] == "GET /search")]
     assert table.loc["Requests to other endpoints", "naive"] == f"{len(app):,}"
-    assert table.loc["  failed", "naive"] == f"{(app['outcome'] != 'ok').sum():,}"
+    assert table.loc["Requests to other endpoints that failed", "naive"] == f"{(app['outcome'] != 'ok').sum():,}"
     assert table.loc["Restarts of the app", "guarded"] == "0"
 
 

@@ -34,30 +34,35 @@ class CascadePanel(widgets.VBox):
         threshold = OFF if breaker is None else breaker.failure_threshold
         recovery = 5.0 if breaker is None else breaker.recovery_timeout
         self.threshold = _slider(
-            "Breaker opens after", [OFF, *_with(THRESHOLDS, threshold)], threshold, "failures in a row; off: no breaker"
+            "Breaker opens after",
+            [(OFF, OFF), *((_counted(n, "failure"), n) for n in _with(THRESHOLDS, threshold))],
+            threshold,
+            "failures in a row; off: no breaker",
         )
         self.recovery = _slider(
             "Tries again after",
-            [(f"{seconds:g}", seconds) for seconds in _with(RECOVERY_SECONDS, recovery)],
+            [(f"{seconds:g} s", seconds) for seconds in _with(RECOVERY_SECONDS, recovery)],
             recovery,
             "seconds from opening to the next probe",
         )
-        self.jitter = _slider("Jitter", list(JITTERS), retry.backoff.jitter, "how the delay before a retry is drawn")
         self.attempts = _slider(
             "Retry cap",
-            _with(range(1, MOST_ATTEMPTS + 1), retry.attempts),
+            [(_counted(n, "attempt"), n) for n in _with(range(1, MOST_ATTEMPTS + 1), retry.attempts)],
             retry.attempts,
             "attempts per request, the first included",
+        )
+        self.jitter = _slider(
+            "Jitter",
+            [(name, name) for name in JITTERS],
+            retry.backoff.jitter,
+            "how the delay before a retry is drawn",
         )
         self.figure = figure_widget(cascade({name: self._before, YOURS: self._before}, bin=BIN, height=530))
         self._names = (name, YOURS)
         self._readout = [widgets.Label() for _ in self._names]
-        controls = widgets.HBox(
-            [
-                widgets.VBox([_with_unit(self.threshold, "failures"), _with_unit(self.recovery, "s")]),
-                widgets.VBox([_with_unit(self.attempts, "attempts"), _with_unit(self.jitter, "")]),
-            ]
-        )
+        left = widgets.VBox([self.threshold, self.recovery])
+        right = widgets.VBox([self.attempts, self.jitter])
+        controls = widgets.HBox([left, right])
         super().__init__([controls, *self._readout, self.figure])
         for slider in (self.threshold, self.recovery, self.jitter, self.attempts):
             slider.observe(self._redraw, names="value")
@@ -98,7 +103,11 @@ def _with(offered: Iterable[Any], value: Any) -> list[Any]:
     return sorted({*offered} | ({value} - {OFF}))
 
 
-def _slider(label: str, options: list[Any], value: Any, meaning: str) -> widgets.SelectionSlider:
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _slider(label: str, options: list[tuple[str, Any]], value: Any, meaning: str) -> widgets.SelectionSlider:
     return widgets.SelectionSlider(
         description=label,
         options=options,
@@ -108,10 +117,6 @@ def _slider(label: str, options: list[Any], value: Any, meaning: str) -> widgets
         style={"description_width": "140px"},
         layout={"width": "400px"},
     )
-
-
-def _with_unit(slider: widgets.SelectionSlider, unit: str) -> widgets.HBox:
-    return widgets.HBox([slider, widgets.Label(unit, layout={"width": "70px"})])
 
 
 def _told(name: str, run: Run) -> str:

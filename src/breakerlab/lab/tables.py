@@ -10,13 +10,13 @@ from breakerlab.trace import Trace, eight_steps
 
 ROWS: Final = {
     "LLM requests from callers": "requests",
-    "  answered while the caller waited": "answered",
+    "LLM requests answered while the caller waited": "answered",
     "Attempts sent to the LLM": "attempts",
-    "  attempts per request": "amplification",
-    "  answered 503": "status_503",
+    "Attempts per LLM request": "amplification",
+    "Attempts answered 503": "status_503",
     "Attempts refused by the breaker": "rejected",
     "Requests to other endpoints": "other_requests",
-    "  failed": "other_failed",
+    "Requests to other endpoints that failed": "other_failed",
     "Most workers in use": "pool_peak",
     "Failed health checks": "failed_probes",
     "Restarts of the app": "restarts",
