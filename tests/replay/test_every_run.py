@@ -1,6 +1,7 @@
 """What holds in every run: nothing is lost or made up, and the same arguments give the same run, compiled or not."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -79,7 +80,7 @@ def of(run: Run, service: str) -> pd.DataFrame:
     return rows.assign(end=rows["time"] + rows["latency"])
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(SCENARIOS, POLICIES, SEEDS)
 def test_nothing_is_lost_or_made_up(scenario: Scenario, policy: Policy, seed: int) -> None:
     run = replay(scenario, policy, seed)
@@ -108,7 +109,7 @@ def test_nothing_is_lost_or_made_up(scenario: Scenario, policy: Policy, seed: in
         assert len(tries) <= retry.attempts
         assert set(tries["outcome"][:-1]) <= {"error", "timeout"}  # only failures are retried
         assert (tries["time"].to_numpy()[1:] >= tries["end"].to_numpy()[:-1]).all()
-        assert tries["end"].max() - tries["time"].min() <= retry.total_time_limit + ROUNDING
+        assert (tries["end"].dropna() - tries["time"].min() <= retry.total_time_limit + ROUNDING).all()
         assert (tries["latency"].dropna() <= policy.timeout + ROUNDING).all()
 
     # whoever got an answer, got it from the service and in time
@@ -122,7 +123,7 @@ def test_nothing_is_lost_or_made_up(scenario: Scenario, policy: Policy, seed: in
     assert (llm["request"].isin(called.index)).all()  # searches never reach the service
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(SCENARIOS, POLICIES, SEEDS)
 def test_no_more_workers_are_in_use_than_there_are(scenario: Scenario, policy: Policy, seed: int) -> None:
     run = replay(scenario, policy, seed)
@@ -134,7 +135,6 @@ def test_no_more_workers_are_in_use_than_there_are(scenario: Scenario, policy: P
         assert ((calls["start"] <= start) & (start < calls["end"])).sum() <= scenario.app.workers
 
 
-@settings(max_examples=200)
 @given(SCENARIOS, POLICIES, SEEDS)
 def test_restarts_and_the_breaker_take_turns(scenario: Scenario, policy: Policy, seed: int) -> None:
     events = replay(scenario, policy, seed).trace.events
@@ -144,7 +144,7 @@ def test_restarts_and_the_breaker_take_turns(scenario: Scenario, policy: Policy,
     assert np.allclose(down[1::2] - down[::2], scenario.app.restart_seconds)
     states = [0.0, *events[events["kind"] == "breaker"]["value"]]
     allowed = {(0.0, 1.0), (1.0, 2.0), (2.0, 0.0), (2.0, 1.0), (1.0, 0.0)}  # the last by a restart
-    assert set(zip(states, states[1:], strict=False)) <= allowed
+    assert set(pairwise(states)) <= allowed
 
 
 def assert_same(one: Run, other: Run) -> None:
@@ -153,7 +153,7 @@ def assert_same(one: Run, other: Run) -> None:
     pd.testing.assert_frame_equal(one.trace.events, other.trace.events, check_exact=True)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(SCENARIOS, POLICIES, SEEDS)
 def test_interpreted_and_compiled_are_the_same(scenario: Scenario, policy: Policy, seed: int) -> None:
     compiled = replay(scenario, policy, seed)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from breakerlab.policy import Backoff, Policy, Retry
-from breakerlab.replay import Fault, Scenario, Service, replay
+from breakerlab.replay import Fault, Run, Scenario, Service, replay
 
 UNLIMITED = 10**9
 PATIENT = Policy(timeout=1e9)
@@ -95,35 +95,37 @@ def test_a_bounded_queue_and_a_slow_crowd(arrivals, roomy_app, rows, slots: int,
     assert (llm["retry_after"][refused] == 2.5).all() and llm["retry_after"][~refused].isna().all()
 
 
-def blocked_and_wait(llm, tokens: np.ndarray) -> tuple[float, float]:
+def blocked_and_wait(run: Run, tokens: np.ndarray) -> tuple[float, float]:
     """Share of refused attempts, mean wait of the others; the first tenth, when the queue fills, is left out."""
+    attempts = run.trace.attempts
+    llm = attempts[attempts["service"] == "llm"]  # one attempt a request, so their order in time is that of requests
     late = slice(len(llm) // 10, None)
     refused = (llm["outcome"] != "ok").to_numpy()[late]
     wait = (llm["latency"].to_numpy() - tokens)[late][~refused]
     return float(refused.mean()), float(wait.mean())
 
 
-def test_q1_a_full_queue(arrivals, roomy_app, rows, reproduces: Callable[..., None]) -> None:
+def test_q1_a_full_queue(arrivals, roomy_app, reproduces: Callable[..., None]) -> None:
     """M/M/16 with 16 queue places, λ 18, μ 1."""
 
     def replicate(draw: np.random.Generator) -> tuple[float, float]:
-        n = 150_000
+        n = 120_000
         tokens = draw.exponential(1.0, n)
         service = Service(16, 16, first_token=TINY, per_token=1.0, slowdown=0.0)
         run = replay(Scenario(arrivals(poisson(draw, 18.0, n), tokens), service, roomy_app()), PATIENT)
-        return blocked_and_wait(rows(run, "llm"), tokens)
+        return blocked_and_wait(run, tokens)
 
     reproduces("Q1", {"P(blocked)": 0.120811, "mean wait": 0.633141}, replicate)
 
 
 @pytest.mark.parametrize("sizes", ["exponential", "constant", "lognormal"])
 def test_q3_erlang_b_does_not_mind_the_distribution(
-    arrivals, roomy_app, rows, reproduces: Callable[..., None], sizes: str
+    arrivals, roomy_app, reproduces: Callable[..., None], sizes: str
 ) -> None:
     """No queue, 16 slots, offered load 18: Erlang's B, whatever the service time's distribution."""
 
     def replicate(draw: np.random.Generator) -> tuple[float]:
-        n = 200_000 if sizes == "lognormal" else 20_000  # a heavy tail converges slowly
+        n = 170_000 if sizes == "lognormal" else 20_000  # a heavy tail converges slowly
         tokens = {
             "exponential": lambda: draw.exponential(1.0, n),
             "constant": lambda: np.ones(n),
@@ -131,7 +133,7 @@ def test_q3_erlang_b_does_not_mind_the_distribution(
         }[sizes]()
         service = Service(16, 0, first_token=TINY, per_token=1.0, slowdown=0.0)
         run = replay(Scenario(arrivals(poisson(draw, 18.0, n), tokens), service, roomy_app()), PATIENT)
-        return (blocked_and_wait(rows(run, "llm"), tokens)[0],)
+        return (blocked_and_wait(run, tokens)[0],)
 
     reproduces(f"Q3 {sizes}", {"P(blocked)": 0.23569}, replicate)
 

@@ -1,0 +1,297 @@
+"""What happens in the app and at the service, moment by moment, worked out by hand."""
+
+import numpy as np
+import pytest
+
+from breakerlab.policy import Backoff, Breaker, Policy, Retry
+from breakerlab.replay import App, Fault, OtherEndpoint, ReplayError, Scenario, Service, replay
+
+ONE_SECOND = {"first_token": 1.0, "per_token": 0.0, "slowdown": 0.0}
+FIXED = Backoff(base=2.0, factor=1.0, cap=2.0, jitter="none")
+PATIENT = Policy(timeout=1e6)
+OUTAGE = (Fault(0.0, 1e6, 0.0),)
+
+
+def retrying(attempts: int, backoff: Backoff = FIXED, **more) -> Policy:
+    retry = {"total_time": None, "final_reserve": 0.0, **more.pop("retry", {})}
+    return Policy(retry=Retry(attempts=attempts, backoff=backoff, **retry), **more)
+
+
+def seen(table, *columns):
+    return [tuple(row) for row in table[list(columns)].itertuples(index=False)]
+
+
+def events(run, kind: str):
+    table = run.trace.events
+    return seen(table[table["kind"] == kind], "time", "value")
+
+
+# ---- the service
+
+
+def test_nothing_is_served_while_a_fault_leaves_no_slot(arrivals, roomy_app, rows) -> None:
+    """From start, included, to end, excluded; what has begun goes on, what waits is served afterwards in order."""
+    time = [9.5, 10.0, 12.0, 20.0]
+    service = Service(slots=2, queue_limit=8, **ONE_SECOND)
+    run = replay(Scenario(arrivals(time), service, roomy_app(), [Fault(10.0, 20.0, 0.0)]), PATIENT)
+    ends = rows(run, "llm")["time"] + rows(run, "llm")["latency"]
+    assert ends.tolist() == [10.5, 21.0, 21.0, 22.0]
+
+
+@pytest.mark.parametrize("moment", [10.0, 19.999])
+def test_without_a_queue_a_fault_refuses(arrivals, roomy_app, rows, moment: float) -> None:
+    service = Service(slots=1, queue_limit=0, **ONE_SECOND)
+    run = replay(Scenario(arrivals([moment, 20.0]), service, roomy_app(), [Fault(10.0, 20.0, 0.9)]), PATIENT)
+    assert rows(run, "llm")["status"].tolist() == [503, 200]  # floor(1 * 0.9) is no slot
+
+
+def test_a_fault_leaves_a_share_of_the_slots_and_of_two_the_worst_counts(arrivals, roomy_app, rows) -> None:
+    service = Service(slots=4, queue_limit=0, **ONE_SECOND)
+    faults = [Fault(0.0, 40.0, 0.75), Fault(10.0, 30.0, 0.25), Fault(20.0, 50.0, 0.5)]
+    moments = np.repeat([5.0, 15.0, 25.0, 35.0, 45.0, 55.0], 5)
+    llm = rows(replay(Scenario(arrivals(moments), service, roomy_app(), faults), PATIENT), "llm")
+    served = llm[llm["status"] == 200].groupby("time").size()
+    assert served.to_dict() == {5.0: 3, 15.0: 1, 25.0: 1, 35.0: 2, 45.0: 2, 55.0: 4}
+
+
+def test_running_work_above_a_faults_capacity_ends_before_new_work_starts(arrivals, roomy_app, rows) -> None:
+    service = Service(slots=2, queue_limit=9, first_token=4.0, per_token=0.0, slowdown=0.0)
+    run = replay(Scenario(arrivals([0.0, 1.0, 2.5]), service, roomy_app(), [Fault(2.0, 50.0, 0.5)]), PATIENT)
+    ends = rows(run, "llm")["time"] + rows(run, "llm")["latency"]
+    assert ends.tolist() == [4.0, 5.0, 9.0]  # the third starts when the second ends, not when the first does
+
+
+def test_work_goes_on_when_its_caller_has_given_up(arrivals, roomy_app, rows) -> None:
+    service = Service(slots=1, queue_limit=9, first_token=3.0, per_token=0.0, slowdown=0.0)
+    run = replay(Scenario(arrivals([0.0, 0.5, 1.0]), service, roomy_app()), Policy(timeout=1.0))
+    assert seen(rows(run, "llm"), "outcome", "latency") == [("timeout", 1.0)] * 3
+    patient = replay(Scenario(arrivals([0.0, 0.5, 8.9]), service, roomy_app()), Policy(timeout=3.5))
+    assert rows(patient, "llm")["outcome"].tolist() == ["ok", "timeout", "ok"]
+    assert rows(patient, "llm")["latency"][2] == pytest.approx(3.0)  # the abandoned work ended at 6 s
+    soon = replay(Scenario(arrivals([0.0, 0.5, 4.9]), service, roomy_app()), Policy(timeout=4.5))
+    assert rows(soon, "llm")["latency"][2] == pytest.approx(4.1)  # it had to wait for the abandoned work
+
+
+# ---- the app
+
+
+def test_callers_wait_for_a_worker_in_order_and_not_too_long(arrivals, roomy_app, rows) -> None:
+    """One worker, calls of 2 s, waits of at most 3 s: answered 503 without having reached the service."""
+    service = Service(slots=9, queue_limit=0, first_token=2.0, per_token=0.0, slowdown=0.0)
+    app = roomy_app(workers=1, pool_timeout=3.0)
+    run = replay(Scenario(arrivals([0.0, 0.1, 0.2, 0.3]), service, app), PATIENT)
+    assert rows(run, "llm")["time"].tolist() == [0.0, 2.0]
+    assert rows(run, "app")["status"].tolist() == [200, 200, 503, 503]
+    assert rows(run, "app")["latency"].tolist() == pytest.approx([2.0, 3.9, 3.0, 3.0])
+
+
+def test_a_call_holds_its_worker_while_it_backs_off(arrivals, roomy_app, rows) -> None:
+    """The other endpoint waits for the only worker through a whole call of two attempts and one backoff of 2 s."""
+    app = roomy_app(workers=1)
+    scenario = Scenario(arrivals([0.0, 0.5], endpoint=[0, 1]), Service(1, 0), app, OUTAGE)
+    run = replay(scenario, retrying(2))
+    search = rows(run, "app").iloc[1]
+    assert (search["endpoint"], search["outcome"]) == ("GET /search", "ok")
+    assert search["latency"] == pytest.approx(1.5 + 0.03)
+
+
+def test_the_other_endpoint_never_calls_the_service_and_has_its_own_patience(arrivals, roomy_app, rows) -> None:
+    app = roomy_app(workers=1, other={"GET /search": OtherEndpoint(seconds=3.0, caller_timeout=2.0)})
+    run = replay(Scenario(arrivals([0.0, 1.0], endpoint=[1, 1]), Service(), app), PATIENT)
+    assert rows(run, "llm").empty
+    assert seen(rows(run, "app"), "outcome", "latency") == [("timeout", 2.0)] * 2
+
+
+def test_a_caller_that_gave_up_hears_nothing_but_its_call_goes_on(arrivals, roomy_app, rows) -> None:
+    app = roomy_app(caller_timeout=3.0)
+    run = replay(Scenario(arrivals([0.0]), Service(1, 0), app, OUTAGE), retrying(4))
+    assert rows(run, "llm")["time"].tolist() == [0.0, 2.0, 4.0, 6.0]
+    assert seen(rows(run, "app"), "outcome", "latency") == [("timeout", 3.0)]
+
+
+def test_pool_use_is_sampled_every_half_second(arrivals, roomy_app) -> None:
+    service = Service(slots=9, first_token=1.1, per_token=0.0, slowdown=0.0)
+    run = replay(Scenario(arrivals([0.1, 0.6]), service, roomy_app(), duration=2.5), PATIENT)
+    assert events(run, "pool") == [(0.0, 0), (0.5, 1), (1.0, 2), (1.5, 1), (2.0, 0), (2.5, 0)]
+
+
+# ---- the restart
+
+
+STUCK = {"workers": 2, "pool_timeout": 100.0, "caller_timeout": 100.0, "restart_seconds": 4.0}
+
+
+def test_an_app_with_no_worker_to_spare_is_killed_and_comes_back(arrivals, rows) -> None:
+    """Both workers wait for the service; probes at 2, 4, 6 s fail 1 s later; killed at 7 s, back at 11 s."""
+    time = [0.0, 0.5, 1.0, 7.5, 10.999, 11.0, 13.0]
+    faults = [Fault(0.0, 9.0, 0.0)]
+    scenario = Scenario(arrivals(time), Service(4, 9, **ONE_SECOND), App(**STUCK), faults, duration=14.0)
+    run = replay(scenario, PATIENT)
+    assert events(run, "health") == [(3.0, 0), (5.0, 0), (7.0, 0), (12.0, 1), (14.0, 1)]
+    assert events(run, "restart") == [(7.0, 1), (11.0, 0)]
+    app = rows(run, "app")
+    assert app["outcome"].tolist() == ["connection"] * 5 + ["ok", "ok"]
+    assert app["latency"].tolist() == [7.0, 6.5, 6.0, 0.0, 0.0, 1.0, 1.0]  # in hand, waiting, refused, served
+    llm = rows(run, "llm")
+    assert seen(llm, "request", "outcome") == [(0, "lost"), (1, "lost"), (5, "ok"), (6, "ok")]
+    assert llm["latency"].isna().tolist() == [True, True, False, False]
+    assert not [time for time, _ in events(run, "pool") if 7.0 < time < 11.0]  # nobody there to be asked
+
+
+def test_the_service_works_on_for_an_app_that_has_died(arrivals, rows) -> None:
+    """Its two slots are busy with lost work until 20 s, so the first caller after the restart waits."""
+    service = Service(2, 9, first_token=20.0, per_token=0.0, slowdown=0.0)
+    run = replay(Scenario(arrivals([0.0, 0.0, 12.0]), service, App(**STUCK), duration=14.0), PATIENT)
+    assert rows(run, "llm")["outcome"].tolist() == ["lost", "lost", "ok"]
+    assert rows(run, "llm")["latency"][2] == pytest.approx(28.0)
+
+
+def test_a_call_between_two_attempts_dies_without_a_lost_attempt(arrivals, rows) -> None:
+    """Killed at 7 s: each attempt is refused at once, so none is in flight; nothing happens after the kill."""
+    slow = Backoff(base=50.0, factor=1.0, cap=50.0, jitter="none")
+    scenario = Scenario(arrivals([0.0, 0.0]), Service(1, 0), App(**STUCK), OUTAGE, duration=20.0)
+    run = replay(scenario, retrying(4, slow))
+    assert seen(rows(run, "llm"), "time", "status") == [(0.0, 503), (0.0, 503)]
+    assert seen(rows(run, "app"), "outcome", "latency") == [("connection", 7.0)] * 2
+
+
+def test_a_passed_probe_breaks_the_row_of_failed_ones(arrivals) -> None:
+    """The worker is busy at 2, 4, 8 and 10 s, free at 6 s."""
+    scenario = Scenario(
+        arrivals([1.0, 6.5], tokens=[4.5, 4.5]),
+        Service(1, 0, first_token=1e-9, per_token=1.0, slowdown=0.0),
+        App(workers=1, caller_timeout=100.0),
+        duration=12.0,
+    )
+    run = replay(scenario, PATIENT)
+    assert events(run, "health") == [(3.0, 0), (5.0, 0), (6.0, 1), (9.0, 0), (11.0, 0), (12.0, 1)]
+    assert events(run, "restart") == []
+
+
+def test_a_probe_that_gets_a_worker_in_time_has_passed(arrivals) -> None:
+    scenario = Scenario(
+        arrivals([1.0]), Service(1, 0, first_token=1.75, per_token=0.0, slowdown=0.0), App(workers=1), duration=3.0
+    )
+    assert events(replay(scenario, PATIENT), "health") == [(2.75, 1)]
+
+
+def test_the_breaker_forgets_with_the_app(arrivals, rows) -> None:
+    """Opened at 0.2 s for an hour; killed at 7 s because of the other endpoint; the new process has a new breaker."""
+    time = [0.0, 0.1, 0.2, 0.3, 1.0, 1.0, 12.0]
+    other = {"GET /search": OtherEndpoint(seconds=100.0, caller_timeout=100.0)}
+    endpoint = [0, 0, 0, 0, 1, 1, 0]
+    app = App(**STUCK, other=other)
+    faults = [Fault(0.0, 9.0, 0.0)]
+    scenario = Scenario(arrivals(time, endpoint=endpoint), Service(1, 0), app, faults, duration=14.0)
+    run = replay(scenario, Policy(breaker=Breaker(3, recovery_timeout=3600.0)))
+    assert events(run, "breaker") == [(0.2, 1), (11.0, 0)]
+    assert rows(run, "llm")["outcome"].tolist() == ["error", "error", "error", "rejected", "ok"]
+
+
+# ---- the policy
+
+
+def test_an_open_circuit_ends_a_call_at_once(arrivals, roomy_app, rows) -> None:
+    """Three failures in a row open the circuit; the retries of all calls end there, and their callers hear 503."""
+    policy = retrying(9, breaker=Breaker(3, recovery_timeout=60.0))
+    run = replay(Scenario(arrivals([0.0, 0.5, 30.0]), Service(1, 0), roomy_app(), OUTAGE), policy)
+    llm = rows(run, "llm").sort_values("time", kind="stable")
+    assert seen(llm, "time", "request", "attempt", "outcome") == [
+        (0.0, 0, 1, "error"),
+        (0.5, 1, 1, "error"),
+        (2.0, 0, 2, "error"),
+        (2.5, 1, 2, "rejected"),
+        (4.0, 0, 3, "rejected"),
+        (30.0, 2, 1, "rejected"),
+    ]
+    rejected = llm[llm["outcome"] == "rejected"]
+    assert (rejected["latency"] == 0.0).all() and rejected["status"].isna().all()
+    assert seen(rows(run, "app"), "status", "latency") == [(503, 4.0), (503, 2.0), (503, 0.0)]
+    assert events(run, "breaker") == [(2.0, 1)]
+
+
+@pytest.mark.parametrize("probes", [1, 3])
+def test_b3_a_total_outage_gets_few_probes(arrivals, roomy_app, rows, probes: int) -> None:
+    """Never more than `half_open_max_calls` attempts per recovery timeout after the trip."""
+    policy = Policy(timeout=1.0, breaker=Breaker(5, recovery_timeout=10.0, half_open_max_calls=probes))
+    time = np.arange(0.0, 300.0, 0.05)
+    run = replay(Scenario(arrivals(time), Service(8, 10**6), roomy_app(), OUTAGE, duration=300.0), policy)
+    opened = [moment for moment, value in events(run, "breaker") if value == 1]
+    llm = rows(run, "llm")
+    sent = np.sort(llm["time"][llm["outcome"] != "rejected"])
+    late = sent[sent > opened[0]]
+    assert len(opened) >= 25
+    assert len(late) >= 25 * probes
+    assert (late[probes:] - late[:-probes] >= 10.0 - 1e-9).all()
+
+
+def test_the_circuit_closes_when_the_outage_is_over(arrivals, roomy_app, rows) -> None:
+    policy = Policy(breaker=Breaker(2, recovery_timeout=10.0))
+    time = np.arange(0.0, 40.0, 1.0)
+    run = replay(Scenario(arrivals(time), Service(2, 0), roomy_app(), [Fault(5.0, 20.0, 0.0)]), policy)
+    assert [value for _, value in events(run, "breaker")] == [1, 2, 1, 2, 0]
+    assert [moment for moment, _ in events(run, "breaker")] == pytest.approx([6.0, 16.0, 16.0, 26.0, 26.15])
+    late = rows(run, "llm")[rows(run, "llm")["time"] >= 27.0]
+    assert (late["outcome"] == "ok").all()
+
+
+def test_a_call_takes_no_longer_than_its_total_time(arrivals, rows) -> None:
+    draw = np.random.default_rng(1)
+    time = np.sort(draw.uniform(0.0, 100.0, 1500))
+    app = App(workers=200, pool_timeout=2.0, caller_timeout=1e3, health_interval=1e6)
+    backoff = Backoff(base=0.5, factor=2.0, cap=8.0, jitter="additive")
+    policy = Policy(timeout=5.0, retry=Retry(attempts=6, total_time=9.0, final_reserve=0.25, backoff=backoff))
+    run = replay(Scenario(arrivals(time, draw.exponential(100.0, 1500)), Service(), app), policy)
+    calls = rows(run, "llm").assign(end=lambda t: t["time"] + t["latency"]).groupby("request")
+    began, last = calls["time"].min(), calls["time"].max()
+    assert (calls["end"].max() - began).max() == pytest.approx(9.0)  # reached, not passed
+    assert (last - began).max() == pytest.approx(6.75)  # the final attempt starts by 75 % of the total
+    assert rows(run, "app")["latency"].max() <= 9.0 + 2.0 + 1e-9
+    assert rows(run, "llm")["latency"].max() == pytest.approx(5.0)
+
+
+def test_the_reserve_is_used_after_an_attempt_that_it_cut_short(arrivals, roomy_app, rows) -> None:
+    policy = Policy(timeout=60.0, retry=Retry(attempts=4, total_time=30.0, final_reserve=0.25, backoff=FIXED))
+    run = replay(Scenario(arrivals([0.0]), Service(1, 9), roomy_app(), OUTAGE), policy)
+    llm = rows(run, "llm")
+    assert llm["time"].tolist() == [0.0, 22.5]
+    assert (llm["time"] + llm["latency"]).tolist() == pytest.approx([22.5, 30.0], abs=0.1)
+
+
+def test_a_run_that_will_not_end_is_stopped(arrivals, roomy_app, monkeypatch) -> None:
+    monkeypatch.setattr("breakerlab.replay.run.MOST_ATTEMPTS", 1000)
+    scenario = Scenario(arrivals(np.zeros(10)), Service(1, 0), roomy_app(), OUTAGE)
+    assert len(replay(scenario, retrying(95)).trace.attempts) == 10 + 950  # there is room up to the limit
+    with pytest.raises(ReplayError, match=r"more than 1,000 attempts; lower Retry\.attempts"):
+        replay(scenario, retrying(101))
+
+
+# ---- what a run hands on
+
+
+def test_nobody_came(arrivals) -> None:
+    run = replay(Scenario(arrivals([]), duration=2.0), Policy.recommended())
+    assert run.trace.attempts.empty
+    assert events(run, "pool") == [(0.0, 0), (0.5, 0), (1.0, 0), (1.5, 0), (2.0, 0)]
+    assert run.summary()["requests"] == 0
+
+
+def test_the_summary_counts_what_the_tables_hold(arrivals, rows) -> None:
+    time = np.arange(0.0, 60.0, 0.1)
+    scenario = Scenario(arrivals(time, 50.0, np.arange(600) % 2), faults=[Fault(10.0, 30.0, 0.125)], duration=60.0,
+                        app=App(workers=12, other={"GET /search": OtherEndpoint()}))  # fmt: skip
+    run = replay(scenario, Policy.naive())
+    app, llm, summary = rows(run, "app"), rows(run, "llm"), run.summary()
+    answers, searches = app[app["endpoint"] == "POST /answer"], app[app["endpoint"] == "GET /search"]
+    assert summary["requests"] == len(answers) == 300
+    assert summary["answered"] == pytest.approx((answers["outcome"] == "ok").sum())
+    assert summary["attempts"] == pytest.approx(len(llm))
+    assert summary["amplification"] == pytest.approx(len(llm) / 300)
+    assert summary["status_503"] == pytest.approx((llm["status"] == 503).sum())
+    assert summary["other_requests"] == len(searches)
+    assert summary["other_failed"] == pytest.approx((searches["outcome"] != "ok").sum())
+    assert summary["lost"] == (llm["outcome"] == "lost").sum()
+    assert summary["restarts"] == len(events(run, "restart")) / 2 > 0
+    assert summary["pool_peak"] == 12
+    assert len(run.requests) == 600 + llm["request"].nunique()
+    assert run.timeline(5.0)["attempts"].sum() * 5.0 == pytest.approx(len(llm))
