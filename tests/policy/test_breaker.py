@@ -262,7 +262,7 @@ def test_the_mean_number_of_calls_to_a_trip(reproduces: Callable[..., None], p: 
     def mean_calls(seed: int) -> float:
         draw = random.Random(seed).random
         b = SimpleNamespace(failure_threshold=k, recovery_timeout=30.0, half_open_max_calls=1)
-        calls, trips = 0, 4000
+        calls, trips = 0, 3000
         for _ in range(trips):
             rules.reset(b)
             while b.state_code == rules.CLOSED:

@@ -86,6 +86,16 @@ def test_the_final_attempt_has_all_that_is_left(
 
 
 @given(**CALLS)
+def test_an_attempt_that_is_not_the_final_one_leaves_the_reserve(
+    retry: Retry, timeout: float, needs: list[float], draws: list[float], started: float
+) -> None:
+    tries = failing_call(retry, timeout, needs, draws, started)
+    latest = started + (1.0 - retry.final_reserve) * retry.total_time_limit
+    early = [t for t in tries[: retry.attempts - 1] if t.start < latest - 0.01 * retry.total_time_limit]
+    assert all(t.start + t.allowed <= latest + ROUNDING * latest for t in early)
+
+
+@given(**CALLS)
 def test_every_attempt_has_some_time(
     retry: Retry, timeout: float, needs: list[float], draws: list[float], started: float
 ) -> None:

@@ -168,6 +168,14 @@ def test_a_passed_probe_breaks_the_row_of_failed_ones(arrivals) -> None:
     assert events(run, "restart") == []
 
 
+def test_a_new_process_may_fail_as_often_as_the_first(arrivals) -> None:
+    """Killed at 7 s, back at 11 s, stuck again from 11.5 s: three more failed probes until it is killed again."""
+    scenario = Scenario(arrivals([0.0, 0.0, 11.5, 11.5]), Service(1, 9), App(**STUCK), OUTAGE, duration=18.0)
+    run = replay(scenario, PATIENT)
+    assert events(run, "health") == [(moment, 0) for moment in (3.0, 5.0, 7.0, 13.0, 15.0, 17.0)]
+    assert events(run, "restart") == [(7.0, 1), (11.0, 0), (17.0, 1), (21.0, 0)]
+
+
 def test_a_probe_that_gets_a_worker_in_time_has_passed(arrivals) -> None:
     scenario = Scenario(
         arrivals([1.0]), Service(1, 0, first_token=1.75, per_token=0.0, slowdown=0.0), App(workers=1), duration=3.0
