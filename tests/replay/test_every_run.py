@@ -217,9 +217,7 @@ def test_another_seed_changes_the_jitter_and_nothing_else(arrivals, roomy_app, r
 def test_two_policies_meet_the_same_draws(arrivals, roomy_app, rows) -> None:
     """The wait before attempt 2 of a request is the same, though the one policy makes many more attempts in between."""
     outage = Scenario(arrivals(np.arange(0.0, 20.0, 0.1)), Service(1, 0), roomy_app(), [Fault(0.0, 1e6, 0.0)])
-    few, many = (
-        rows(replay(outage, Policy(retry=Retry(attempts=n, total_time=None)), seed=5), "llm") for n in (2, 9)
-    )
+    few, many = (rows(replay(outage, Policy(retry=Retry(attempts=n, total_time=None)), seed=5), "llm") for n in (2, 9))
     second = many[many["attempt"] == 2]
     assert few["time"][few["attempt"] == 2].tolist() == second["time"].tolist()
     assert len(many) == 4.5 * len(few)

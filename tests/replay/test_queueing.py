@@ -158,9 +158,7 @@ def test_r3_retries_raise_the_load_that_they_meet(arrivals, roomy_app, rows, rep
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 4])
-def test_r1_when_everything_fails_each_request_makes_all_its_attempts(
-    arrivals, roomy_app, rows, attempts: int
-) -> None:
+def test_r1_when_everything_fails_each_request_makes_all_its_attempts(arrivals, roomy_app, rows, attempts: int) -> None:
     backoff = Backoff(base=1.0, factor=2.0, cap=8.0, jitter="full")
     policy = Policy(retry=Retry(attempts=attempts, total_time=None, backoff=backoff))
     scenario = Scenario(arrivals(np.arange(50.0)), Service(4, 0), roomy_app(), [Fault(0.0, 1e6, 0.0)])
