@@ -1,6 +1,5 @@
-"""Small worlds to replay in, and the yardstick of the reference checks."""
+"""Small worlds to replay in."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,8 +9,6 @@ import pytest
 
 from breakerlab.replay import App, OtherEndpoint, Workload
 
-REPLICATIONS = 20
-T_999 = 3.883  # Student's t for 99.9 %, 19 degrees of freedom
 ANSWER, SEARCH = 0, 1
 Replicate = Callable[[np.random.Generator], Sequence[float]]
 
@@ -57,20 +54,10 @@ def rows() -> Callable[..., pd.DataFrame]:
 
 
 @pytest.fixture
-def reproduces() -> Callable[..., None]:
-    """Assert that the means over 20 replications are `expected`: each inside its 99.9 % interval, narrow enough.
-
-    A replication returns as many numbers as there are names. Narrow is 2 % of the expected value either way, and 0.01
-    for probabilities under 0.2, which are named P(...).
-    """
+def reproduces(yardstick: Callable[..., None]) -> Callable[..., None]:
+    """The yardstick of the reference checks, for replications that draw from a numpy generator."""
 
     def check(row: str, expected: dict[str, float], replicate: Replicate) -> None:
-        seeds = [[*hashlib.sha256(f"{row} {i}".encode()).digest()] for i in range(REPLICATIONS)]
-        values = np.array([replicate(np.random.default_rng(seed)) for seed in seeds])
-        half_widths = T_999 * values.std(axis=0, ddof=1) / np.sqrt(REPLICATIONS)
-        for name, truth, mean, half in zip(expected, expected.values(), values.mean(axis=0), half_widths, strict=True):
-            enough = 0.01 if name.startswith("P(") and truth < 0.2 else 0.02 * truth
-            assert half <= enough, f"{row} {name}: too short a run, {mean:g} ± {half:g}"
-            assert abs(mean - truth) <= half, f"{row} {name}: {truth:g} expected, {mean:g} ± {half:g} found"
+        yardstick(row, expected, lambda seed: replicate(np.random.default_rng([*seed])))
 
     return check

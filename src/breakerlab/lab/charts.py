@@ -24,6 +24,7 @@ from breakerlab.lab.style import (
 )
 from breakerlab.replay import Run
 from breakerlab.trace import Trace
+from breakerlab.trace.facts import recorded_parameter
 
 MOST_RUNS: Final = len(LINES)
 
@@ -71,13 +72,14 @@ def cascade(runs: Mapping[str, Trace | Run], *, bin: float = 2.0, height: int = 
     )
     drawn = {name: series(run, bin) for name, run in runs.items()}
     first = next(iter(drawn.values()))
-    _fault_in_legend(figure, next(iter(runs.values())))
+    setting = _trace_of(next(iter(runs.values())))
+    _fault_in_legend(figure, setting)
     figure.add_scatter(row=1, col=1, x=first["time"], y=first["offered"], **_offered_style())
     for (name, line), values in zip(lines(runs).items(), drawn.values(), strict=True):
         _draw_run(figure, name, line, values)
     _lay_out(figure, height)
-    _shade_faults(figure, next(iter(runs.values())))
-    _draw_pool_limit(figure, next(iter(runs.values())))
+    _shade_faults(figure, setting)
+    _draw_pool_limit(figure, setting)
     return figure
 
 
@@ -204,21 +206,21 @@ def _lay_out(figure: go.Figure, height: int) -> None:
     figure.update_annotations(x=0, xanchor="left", font={"size": 12, "color": INK})
 
 
-def _shade_faults(figure: go.Figure, run: Trace | Run) -> None:
-    for start, end, _ in fault_windows(_trace_of(run)):
+def _shade_faults(figure: go.Figure, trace: Trace) -> None:
+    for start, end, _ in fault_windows(trace):
         figure.add_vrect(x0=start, x1=end, fillcolor=FAULT, line_width=0, layer="below")
 
 
-def _fault_in_legend(figure: go.Figure, run: Trace | Run) -> None:
-    shares = sorted({capacity for _, _, capacity in fault_windows(_trace_of(run))})
+def _fault_in_legend(figure: go.Figure, trace: Trace) -> None:
+    shares = sorted({capacity for _, _, capacity in fault_windows(trace)})
     if shares:
         label = "fault: LLM at " + " and ".join(f"{share:.3g}" for share in shares) + " of its capacity"
         marker = {"symbol": "square", "size": 14, "color": FAULT_IN_LEGEND}
         figure.add_scatter(row=1, col=1, x=[None], y=[None], name=label, mode="markers", marker=marker)
 
 
-def _draw_pool_limit(figure: go.Figure, run: Trace | Run) -> None:
-    workers = _fact(_trace_of(run), "app", "workers")
+def _draw_pool_limit(figure: go.Figure, trace: Trace) -> None:
+    workers = recorded_parameter(trace.source.facts, "app", "workers")
     if isinstance(workers, int):
         line = {"color": INK, "width": 1, "dash": "dot"}
         figure.add_hline(y=workers, line=line, row=POOL_ROW, col=1)
@@ -226,17 +228,9 @@ def _draw_pool_limit(figure: go.Figure, run: Trace | Run) -> None:
         figure.update_annotations(selector={"text": title}, text=f"{title}, of {workers} (dotted)")
 
 
-def _fact(trace: Trace, *path: str) -> Any:
-    """What the trace says of its own recording, None where it says nothing: a header may hold anything."""
-    value: Any = trace.source.facts.get("parameters")
-    for key in path:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
-
-
 def fault_windows(trace: Trace) -> list[tuple[float, float, float]]:
     """(start s, end s, share of capacity) of each fault that the facts of `trace` name; only numbers count."""
-    faults = _fact(trace, "faults")
+    faults = recorded_parameter(trace.source.facts, "faults")
     windows = []
     for fault in faults if isinstance(faults, list) else ():
         values = [fault.get(key) for key in ("start", "end", "capacity")] if isinstance(fault, Mapping) else []

@@ -29,7 +29,7 @@ class CascadePanel(widgets.VBox):
 
     def __init__(self, scenario: Scenario, policy: Policy, *, name: str, seed: int = 0) -> None:
         self._scenario, self._start, self._seed = scenario, policy, seed
-        self._before = replay(scenario, policy, seed)
+        before = self.run = replay(scenario, policy, seed)
         retry, breaker = policy.retry or Retry(attempts=1, total_time=None), policy.breaker
         threshold = OFF if breaker is None else breaker.failure_threshold
         recovery = 5.0 if breaker is None else breaker.recovery_timeout
@@ -57,17 +57,14 @@ class CascadePanel(widgets.VBox):
             retry.backoff.jitter,
             "how the delay before a retry is drawn",
         )
-        self.figure = figure_widget(cascade({name: self._before, YOURS: self._before}, bin=BIN, height=530))
-        self._names = (name, YOURS)
-        self._readout = [widgets.Label() for _ in self._names]
+        self.figure = figure_widget(cascade({name: before, YOURS: before}, bin=BIN, height=530))
+        fixed, self._readout = widgets.Label(_told(name, before)), widgets.Label(_told(YOURS, before))
         left = widgets.VBox([self.threshold, self.recovery])
         right = widgets.VBox([self.attempts, self.jitter])
         controls = widgets.HBox([left, right])
-        super().__init__([controls, *self._readout, self.figure])
+        super().__init__([controls, fixed, self._readout, self.figure])
         for slider in (self.threshold, self.recovery, self.jitter, self.attempts):
             slider.observe(self._redraw, names="value")
-        self._readout[0].value = _told(name, self._before)
-        self._redraw()
 
     @property
     def policy(self) -> Policy:
@@ -87,15 +84,15 @@ class CascadePanel(widgets.VBox):
         start = self._start.breaker or Breaker()
         return replace(start, failure_threshold=self.threshold.value, recovery_timeout=self.recovery.value)
 
-    def _redraw(self, change: Any = None) -> None:
-        self.run: Run = replay(self._scenario, self.policy, self._seed)
+    def _redraw(self, change: Any) -> None:
+        self.run = replay(self._scenario, self.policy, self._seed)
         drawn = series(self.run, BIN)
         yours = self.figure.data[-len(PANELS) - 1 :]
         with self.figure.batch_update():
             for line, panel in zip(yours, PANELS, strict=False):
                 line.x, line.y = drawn["time"], drawn[panel.column]
             yours[-1].x, yours[-1].y = drawn["restart_time"], drawn["restart_height"]
-        self._readout[1].value = _told(YOURS, self.run)
+        self._readout.value = _told(YOURS, self.run)
 
 
 def _with(offered: Iterable[Any], value: Any) -> list[Any]:

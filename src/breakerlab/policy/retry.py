@@ -9,7 +9,7 @@ from breakerlab.policy import parameter
 from breakerlab.policy.backoff import Backoff
 
 STOP = -1.0
-AHEAD = 0.01  # of the reserve: how far ahead of the final attempt's last start an earlier attempt is cut
+AHEAD = 0.01  # of reserve * (1 - reserve) * total: how far ahead of the last start an earlier attempt is cut
 
 
 def latest_start(r: Any, started: float) -> float:

@@ -6,12 +6,12 @@ answer counts as not seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from breakerlab.trace.facts import recorded_parameter
 from breakerlab.trace.table import Trace
 
 WINDOW = 5.0  # s over which load is compared
@@ -87,9 +87,9 @@ def _excess_load(llm: pd.DataFrame, app: pd.DataFrame) -> _Answer:
 
 
 def _pool_full(trace: Trace, events: pd.DataFrame) -> _Answer:
-    workers = _parameter(trace, "app", "workers")
+    workers = recorded_parameter(trace.source.facts, "app", "workers")
     pool = events[events["kind"] == "pool"]
-    if workers is None or pool.empty:
+    if not isinstance(workers, int | float) or pool.empty:
         return None, "cannot be told from this trace"
     full = pool.loc[pool["value"] >= workers, "time"]
     return _first(full), f"{len(full)} of {len(pool)} samples at {workers:g} workers"
@@ -119,13 +119,6 @@ def _needs_llm(app: pd.DataFrame, llm: pd.DataFrame) -> pd.Series:
     """Which rows of the app are of an endpoint that asks the LLM."""
     asking = app.loc[app["request"].isin(llm["request"]), "endpoint"].unique()
     return app["endpoint"].isin(asking)
-
-
-def _parameter(trace: Trace, part: str, name: str) -> float | None:
-    value: object = trace.source.facts
-    for key in ("parameters", part, name):  # the header of a foreign trace may hold anything
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return float(value) if isinstance(value, int | float) else None
 
 
 def _by_time(rows: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from breakerlab.trace.facts import recorded_parameter
 from breakerlab.trace.schema import OUTCOMES
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -120,10 +121,8 @@ def _is_other(attempts: pd.DataFrame, app: Array, llm: Array, facts: Mapping[str
 
 
 def _other_endpoints(facts: Mapping[str, object]) -> Collection[str] | None:
-    """facts["parameters"]["app"]["other"], if somebody wrote it there: a header may hold anything."""
-    value: object = facts
-    for key in ("parameters", "app", "other"):
-        value = value.get(key) if isinstance(value, Mapping) else None
+    """facts["parameters"]["app"]["other"], if somebody wrote it there."""
+    value = recorded_parameter(facts, "app", "other")
     return value if isinstance(value, Mapping) else None
 
 
