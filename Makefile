@@ -1,11 +1,12 @@
 # `make lab` opens the course, `make test` proves that everything works; `make help` lists the rest.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test notebooks record screenshots clean FORCE
+.PHONY: help lab test notebooks record screenshots bench clean FORCE
 
 PY := .venv/bin/python
 READY_FOR_LAB := .venv/ready-for-lab
 READY_FOR_TESTS := .venv/ready-for-tests
+READY_FOR_BENCH := .venv/ready-for-bench
 
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.* ## /  make \1	/p' Makefile | expand -t 22
@@ -25,9 +26,12 @@ record: $(READY_FOR_LAB) ## record the traces in data/ again on real servers (a 
 screenshots: $(READY_FOR_TESTS) ## pictures of the notebooks at two screen sizes, in screenshots/
 	@$(PY) tools/take_screenshots.py $(ARGS)
 
+bench: $(READY_FOR_BENCH) ## speed, side by side with other libraries, in one run (on a machine that does nothing else)
+	@$(PY) tools/run_benchmarks.py
+
 clean: ## remove .venv and everything that the commands made
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis screenshots build dist
-	@find src tests tools notebooks -depth \( -name __pycache__ -o -name .ipynb_checkpoints \) -exec rm -rf {} +
+	@find src tests tools benchmarks notebooks -depth \( -name __pycache__ -o -name .ipynb_checkpoints \) -exec rm -rf {} +
 	@echo "breakerlab: removed .venv, caches and screenshots"
 
 $(READY_FOR_LAB): pyproject.toml constraints.txt tools/environment.sh
@@ -35,6 +39,9 @@ $(READY_FOR_LAB): pyproject.toml constraints.txt tools/environment.sh
 
 $(READY_FOR_TESTS): $(READY_FOR_LAB)
 	@sh tools/environment.sh tests
+
+$(READY_FOR_BENCH): $(READY_FOR_LAB)
+	@sh tools/environment.sh bench
 
 # A clone that was moved or copied needs its environment made anew.
 ifneq ($(shell cat .venv/made-for 2>/dev/null),$(CURDIR))

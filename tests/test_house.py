@@ -11,8 +11,8 @@ import pytest
 from course import REPOSITORY
 
 SOURCE = REPOSITORY / "src" / "breakerlab"
-FOLDERS = [".ci", ".github/workflows", "data", "notebooks", "tests", *(f"src/breakerlab/{room}" for room in
-           ("policy", "trace", "replay", "live", "lab"))]  # fmt: skip
+FOLDERS = [".ci", ".github/workflows", "benchmarks", "data", "notebooks", "tests",
+           *(f"src/breakerlab/{room}" for room in ("policy", "trace", "replay", "live", "lab"))]  # fmt: skip
 # A room may import itself and the rooms named here; "" is the package's own __init__.py, which hands names on lazily.
 BELOW = {
     "policy": set(),

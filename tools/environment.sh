@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes or renews the virtual environment. usage: sh tools/environment.sh lab|tests     (called by make, from the repository's folder)
+# Makes or renews the virtual environment. usage: sh tools/environment.sh lab|tests|bench     (called by make, from the repository's folder)
 set -u
 
 log=.venv/setup.log
@@ -49,9 +49,15 @@ install_tests() {
     pip_install --constraint constraints.txt --group dev
 }
 
+install_bench() {
+    echo "breakerlab: installing the libraries that the benchmarks compare (a few seconds, once)"
+    pip_install --constraint constraints.txt --group bench
+}
+
 case "${1:-}" in
     lab) install_lab ;;
     tests) install_tests ;;
-    *) stop "say 'lab' or 'tests': sh tools/environment.sh lab" ;;
+    bench) install_bench ;;
+    *) stop "say 'lab', 'tests' or 'bench': sh tools/environment.sh lab" ;;
 esac
 touch ".venv/ready-for-$1"

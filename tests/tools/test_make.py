@@ -76,7 +76,15 @@ def test_lab_does_not_install_what_only_the_tests_need(clone: Clone) -> None:
     assert clone.done[-1] == "tools/run_tests.py"
 
 
-@pytest.mark.parametrize("target", ["lab", "test"])
+def test_the_peers_are_installed_for_the_benchmarks_only(clone: Clone) -> None:
+    clone.make("test")
+    assert not any("--group bench" in line for line in clone.done)
+    clone.make("bench")
+    assert [line for line in clone.done if "--group bench" in line and "--constraint constraints.txt" in line]
+    assert clone.done[-1] == "tools/run_benchmarks.py"
+
+
+@pytest.mark.parametrize("target", ["lab", "test", "bench"])
 def test_the_second_time_nothing_is_installed(clone: Clone, target: str) -> None:
     clone.make(target)
     assert clone.installed()
@@ -137,4 +145,4 @@ def test_a_failed_installation_shows_pips_words_and_is_tried_again_next_time(clo
 
 def test_help_names_every_command(clone: Clone) -> None:
     commands = {line.split()[1] for line in clone.make("help").stdout.splitlines()}
-    assert commands == {"help", "lab", "test", "notebooks", "record", "screenshots", "clean"}
+    assert commands == {"help", "lab", "test", "notebooks", "record", "screenshots", "bench", "clean"}
