@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from breakerlab.policy import Backoff, Breaker, CircuitBreaker, Policy, Retry
+    from breakerlab.policy import Backoff, Breaker, CircuitBreaker, Policy, Retry, RetryBudget
     from breakerlab.replay import App, Fault, Scenario, Service, Workload
     from breakerlab.trace import Recorder, Trace, read_trace
 
@@ -21,6 +21,7 @@ __all__ = [
     "Policy",
     "Recorder",
     "Retry",
+    "RetryBudget",
     "Scenario",
     "Service",
     "Trace",
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 _ROOMS = {
-    "policy": ("Backoff", "Breaker", "CircuitBreaker", "Policy", "Retry"),
+    "policy": ("Backoff", "Breaker", "CircuitBreaker", "Policy", "Retry", "RetryBudget"),
     "trace": ("Recorder", "Trace", "read_trace"),
     "replay": ("App", "Fault", "Scenario", "Service", "Workload"),
 }

@@ -17,7 +17,13 @@ from breakerlab.trace import Trace, read_trace
 
 STUBBORN = Policy(
     timeout=10.0,
-    retry=Retry(attempts=12, total_time=None, final_reserve=0.0, backoff=Backoff(0.25, 1.0, 0.25, "none")),
+    retry=Retry(
+        attempts=12,
+        total_time=None,
+        final_reserve=0.0,
+        backoff=Backoff(0.25, 1.0, 0.25, "none"),
+        retry_after_limit=None,
+    ),
 )
 CALM = Incident(
     name="short_calm",

@@ -5,16 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from breakerlab.live import AppSetup, Incident, ServiceSetup
 from breakerlab.live.pipeline import Calls, Pipeline, Workers
-from breakerlab.policy import Backoff, Breaker, Policy, Retry
+from breakerlab.policy import Backoff, Breaker, Policy, Retry, RetryBudget
 from breakerlab.trace import Recorder, read_trace
 
-QUICK = Retry(attempts=4, total_time=None, final_reserve=0.0, backoff=Backoff(0.001, 1.0, 0.001, "none"))
+QUICK = Retry(
+    attempts=4,
+    total_time=None,
+    final_reserve=0.0,
+    backoff=Backoff(0.001, 1.0, 0.001, "none"),
+    retry_after_limit=None,
+)
 ONE_WORKER = Incident(
     "one_worker",
     service=ServiceSetup(slots=8, first_token=0.3, per_token=0.0),
@@ -57,8 +64,11 @@ def test_who_waits_too_long_leaves_without_a_worker_and_blocks_nobody():
     asyncio.run(scene())
 
 
-def called(policy, answers, tmp_path, times=1):
-    """Whether each of ``times`` calls was answered, and the log, for a provider that answers as scripted."""
+def called(policy, answers, tmp_path, times=1, asks="3"):
+    """Whether each of ``times`` calls was answered, and the log, for a provider that answers as scripted.
+
+    With a 503 it asks to wait ``asks`` seconds.
+    """
     path = tmp_path / "calls.jsonl"
     script = iter(answers)
 
@@ -68,7 +78,7 @@ def called(policy, answers, tmp_path, times=1):
             await asyncio.sleep(60)
         if isinstance(answer, Exception):
             raise answer
-        return httpx.Response(answer, headers={"Retry-After": "3"} if answer == 503 else {})
+        return httpx.Response(answer, headers={"Retry-After": asks} if answer == 503 else {})
 
     async def scene():
         transport = httpx.MockTransport(provider)
@@ -103,6 +113,73 @@ def test_an_open_circuit_refuses_without_sending_and_ends_the_retries(tmp_path):
     assert answered == [False, False]
     assert list(trace.attempts["outcome"]) == ["error", "error", "rejected", "rejected"]
     assert trace.events[["kind", "value"]].values.tolist() == [["breaker", 1.0]]
+
+
+@pytest.fixture
+def sleeps(monkeypatch):
+    """What the calls would sleep between their attempts; nothing waits."""
+    slept = []
+    real = asyncio.sleep
+
+    async def sleep(seconds):
+        slept.append(seconds)
+        await real(0)
+
+    monkeypatch.setattr("breakerlab.live.pipeline.asyncio.sleep", sleep)
+    return slept
+
+
+@pytest.mark.parametrize(("limit", "waits"), [(None, [0.001]), (3.0, [3.0]), (2.9, [])])
+def test_what_the_provider_asks_for_is_obeyed_up_to_the_limit(tmp_path, sleeps, limit, waits):
+    answered, _ = called(Policy(retry=replace(QUICK, retry_after_limit=limit)), [503, 200], tmp_path)
+    assert answered == [bool(waits)]
+    assert sleeps == pytest.approx(waits)
+
+
+def test_a_date_or_nonsense_in_retry_after_does_no_harm(tmp_path, sleeps):
+    policy = Policy(retry=replace(QUICK, retry_after_limit=60.0))
+    for number, asks in enumerate(["Sun, 06 Nov 1994 08:49:37 GMT", "soon", "1e999"]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        assert called(policy, [503, 200], folder, asks=asks)[0] == [True]
+    assert sleeps == pytest.approx([0.001] * 3)
+
+
+def test_decorrelated_waits_build_on_the_last(tmp_path, sleeps):
+    backoff = Backoff(base=0.01, cap=60.0, jitter="decorrelated")
+    called(Policy(retry=replace(QUICK, backoff=backoff)), [503] * 4, tmp_path)
+    assert sleeps == pytest.approx([0.02, 0.035, 0.0575])  # halfway from 0.01 to three times the last
+
+
+def test_a_retry_that_the_budget_refuses_is_recorded_and_ends_the_call(tmp_path, sleeps):
+    policy = Policy(retry=replace(QUICK, budget=RetryBudget(ratio=0.0, burst=2.0)))
+    answered, trace = called(policy, [503, 503, 503, 503], tmp_path, times=2)
+    assert answered == [False, False]
+    attempts = trace.attempts.sort_values(["request", "attempt"])
+    assert attempts["attempt"].tolist() == [1, 2, 3, 4, 1, 2]
+    assert attempts["outcome"].tolist() == ["error", "error", "error", "rejected", "error", "rejected"]
+
+
+@pytest.mark.parametrize(
+    ("budget", "script", "answers"),
+    [
+        (RetryBudget(1.0, "call", burst=1.0), [503, 200] * 4, [True] * 4),
+        (RetryBudget(0.5, "success", burst=1.0), [503, 200, 503, 200, 503, 200], [True, False, True, True]),
+    ],
+)
+def test_calls_or_successes_earn_retries(tmp_path, sleeps, budget, script, answers):
+    """A token per call, or half a token per success, in a bucket of one."""
+    policy = Policy(retry=replace(QUICK, budget=budget))
+    assert called(policy, script, tmp_path, times=4)[0] == answers
+
+
+def test_who_waits_for_the_probe_tries_again_when_it_is_due(tmp_path, sleeps):
+    breaker = Breaker(failure_threshold=1, recovery_timeout=60.0)
+    policy = Policy(retry=replace(QUICK, attempts=3, wait_for_probe=True), breaker=breaker)
+    answered, trace = called(policy, [503], tmp_path)
+    assert answered == [False]
+    assert list(trace.attempts["outcome"]) == ["error", "rejected", "rejected"]
+    assert sleeps == pytest.approx([0.001, 60.0], abs=1.0)
 
 
 def test_a_call_goes_on_and_is_logged_after_its_caller_has_gone(tmp_path, running, counts):

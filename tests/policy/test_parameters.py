@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from breakerlab.policy import Backoff, Breaker, CircuitBreaker, Policy, Retry
+from breakerlab.policy import Backoff, Breaker, CircuitBreaker, Policy, Retry, RetryBudget
+from breakerlab.policy.backoff import JITTERS
 
 NOT_A_NUMBER = [math.nan, math.inf, -math.inf, True, "1", None, 10**400]
 NOT_POSITIVE = [*NOT_A_NUMBER, 0, 0.0, -1, -0.5]
@@ -17,11 +18,18 @@ OUT_OF_RANGE = {
     "Backoff.base": NOT_POSITIVE,
     "Backoff.factor": [*NOT_A_NUMBER, 0, -2, 0.999],
     "Backoff.cap": [*NOT_POSITIVE, 0.5],
-    "Backoff.jitter": ["Full", "equal", "", 1, True, None, ["full"]],
+    "Backoff.jitter": ["Full", "half", "", 1, True, None, ["full"]],
     "Retry.attempts": NOT_A_COUNT,
     "Retry.total_time": [value for value in NOT_POSITIVE if value is not None],
     "Retry.final_reserve": [*NOT_A_NUMBER, -0.1, 1, 1.0, 1.5],
     "Retry.backoff": [None, 1.0, "full", {"base": 1.0}],
+    "Retry.retry_after_limit": [*(value for value in NOT_A_NUMBER if value is not None), -1, -0.001],
+    "Retry.wait_for_probe": [None, 0, 1, "yes"],
+    "Retry.budget": [0.1, True, {"ratio": 0.1}, Backoff()],
+    "RetryBudget.ratio": [*NOT_A_NUMBER, -0.1, 1.001, 10],
+    "RetryBudget.deposit": ["Call", "calls", "", 1, True, None],
+    "RetryBudget.minimum_rate": [*NOT_A_NUMBER, -1, -0.001],
+    "RetryBudget.burst": [*NOT_POSITIVE, 0.999],
     "Breaker.failure_threshold": NOT_A_COUNT,
     "Breaker.recovery_timeout": NOT_POSITIVE,
     "Breaker.half_open_max_calls": NOT_A_COUNT,
@@ -29,7 +37,7 @@ OUT_OF_RANGE = {
     "Policy.retry": [3, True, "naive", {"attempts": 3}, Backoff()],
     "Policy.breaker": [5, True, {"failure_threshold": 5}, CircuitBreaker()],
 }
-KINDS = {"Backoff": Backoff, "Retry": Retry, "Breaker": Breaker, "Policy": Policy}
+KINDS = {"Backoff": Backoff, "Retry": Retry, "RetryBudget": RetryBudget, "Breaker": Breaker, "Policy": Policy}
 
 
 @pytest.mark.parametrize(
@@ -50,7 +58,9 @@ def test_the_circuit_breaker_refuses_what_its_value_refuses(parameter: str) -> N
 def test_the_edges_of_the_ranges_are_inside() -> None:
     Backoff(base=1e-9, factor=1, cap=1e-9, jitter="none")
     Retry(attempts=1, total_time=1e-9, final_reserve=0)
-    Retry(final_reserve=0.999)
+    Retry(final_reserve=0.999, retry_after_limit=0)
+    RetryBudget(ratio=0, minimum_rate=0, burst=1)
+    RetryBudget(ratio=1)
     Breaker(failure_threshold=1, recovery_timeout=1e-9, half_open_max_calls=1)
 
 
@@ -59,7 +69,7 @@ def seconds(least: float = 1e-6) -> st.SearchStrategy[float]:
 
 
 def backoffs() -> st.SearchStrategy[Backoff]:
-    jitters = st.sampled_from(["none", "full", "additive"])
+    jitters = st.sampled_from(list(JITTERS))
     return st.builds(
         lambda base, factor, more, jitter: Backoff(base, factor, base + more, jitter),
         seconds(), st.floats(1.0, 100.0), st.floats(0.0, 1e9), jitters,
@@ -68,7 +78,17 @@ def backoffs() -> st.SearchStrategy[Backoff]:
 
 def retries() -> st.SearchStrategy[Retry]:
     reserve = st.floats(0.0, 1.0, exclude_max=True)
-    return st.builds(Retry, st.integers(1, 10**9), st.none() | seconds(), reserve, backoffs())
+    limit = st.none() | st.floats(0.0, 1e9, allow_subnormal=False)
+    return st.builds(
+        Retry, st.integers(1, 10**9), st.none() | seconds(), reserve, backoffs(), limit, st.booleans(),
+        st.none() | budgets(),
+    )  # fmt: skip
+
+
+def budgets() -> st.SearchStrategy[RetryBudget]:
+    share = st.floats(0.0, 1.0, allow_subnormal=False)
+    deposit = st.sampled_from(["call", "success"])
+    return st.builds(RetryBudget, share, deposit, st.just(0.0) | seconds(), st.floats(1.0, 1e9))
 
 
 def breakers() -> st.SearchStrategy[Breaker]:
@@ -98,7 +118,7 @@ def test_what_a_policy_becomes_is_plain_and_has_no_none(policy: Policy) -> None:
     def leaves(value: Any) -> list[Any]:
         return [leaf for part in value.values() for leaf in leaves(part)] if isinstance(value, dict) else [value]
 
-    assert {type(leaf) for leaf in leaves(policy.to_dict())} <= {int, float, str}
+    assert {type(leaf) for leaf in leaves(policy.to_dict())} <= {int, float, str, bool}
 
 
 def test_a_dict_may_leave_out_what_has_a_default() -> None:
@@ -106,6 +126,17 @@ def test_a_dict_may_leave_out_what_has_a_default() -> None:
     assert Backoff.from_dict({"base": 3}) == Backoff(base=3.0)
     assert Breaker.from_dict({"failure_threshold": 2}) == Breaker(2)
     assert Policy.from_dict({"breaker": {}}).breaker == Breaker()
+    assert RetryBudget.from_dict({"ratio": 0.2}) == RetryBudget(0.2)
+    assert Retry.from_dict({"budget": {}}).budget == RetryBudget()
+
+
+def test_a_limit_that_a_dict_leaves_out_is_none_and_so_is_that_of_an_old_recording() -> None:
+    """Recordings made before Retry-After could be obeyed say nothing of it: it was not obeyed."""
+    old = Retry.from_dict({"attempts": 10, "final_reserve": 0.0, "backoff": {"base": 2.0, "factor": 1.0, "cap": 2.0}})
+    assert (old.total_time, old.retry_after_limit, old.wait_for_probe, old.budget) == (None, None, False, None)
+    fixed = Backoff(2.0, 1.0, 2.0, "none")
+    assert Retry.from_dict({**old.to_dict(), "backoff": fixed.to_dict()}) == Policy.naive().retry
+    assert "retry_after_limit" not in old.to_dict() and "budget" not in old.to_dict()
 
 
 @pytest.mark.parametrize(
@@ -115,6 +146,10 @@ def test_a_dict_may_leave_out_what_has_a_default() -> None:
         (Policy, {"retry": {"attempt": 1}}, "Retry has no field 'attempt'"),
         (Policy, {"retry": {"backoff": {"jitter_code": 1}}}, "Backoff has no field 'jitter_code'"),
         (Policy, {"retry": {"total_time_limit": 1.0}}, "Retry has no field 'total_time_limit'"),
+        (Policy, {"retry": {"longest_retry_after": 1.0}}, "Retry has no field 'longest_retry_after'"),
+        (Policy, {"retry": {"budget": {"per_success": 1}}}, "RetryBudget has no field 'per_success'"),
+        (Policy, {"retry": {"budget": 0.1}}, "RetryBudget must be a table of its fields, not 0.1"),
+        (Policy, {"retry": {"budget": {"ratio": 2}}}, "RetryBudget.ratio must be a number from 0 to 1, not 2"),
         (Policy, {"breaker": {"window": 20}}, "Breaker has no field 'window'"),
         (Policy, {"breaker": {"failure_threshold": "5"}}, "Breaker.failure_threshold must be"),
         (Policy, {"retry": 3}, "Retry must be a table of its fields, not 3"),
@@ -133,14 +168,20 @@ def test_the_presets() -> None:
     naive = Policy.naive()
     assert naive.breaker is None and naive.retry is not None
     assert naive.retry.total_time is None and naive.retry.attempts > 3
-    assert {naive.retry.backoff.delay(attempt, 0.9) for attempt in (1, 2, 9)} == {2.0}
+    assert {naive.retry.backoff.delay(attempt, 2.0, 0.9) for attempt in (1, 2, 9)} == {2.0}
     best = Policy.recommended()
     assert best.breaker is not None and best.retry is not None
     assert best.retry.backoff.jitter == "full" and best.retry.total_time is not None
     assert best.retry.final_reserve > 0.0
+    assert naive.retry.retry_after_limit is None and best.retry.retry_after_limit is not None
+    sdk = Policy.openai_sdk()
+    assert sdk.timeout == 600.0 and sdk.breaker is None and sdk.retry is not None
+    assert sdk.retry.backoff == Backoff(base=0.5, factor=2.0, cap=8.0, jitter="sdk")
+    assert (sdk.retry.attempts, sdk.retry.total_time, sdk.retry.final_reserve) == (3, None, 0.0)
+    assert (sdk.retry.retry_after_limit, sdk.retry.budget) == (120.0, None)
 
 
-@pytest.mark.parametrize("value", [Policy.recommended(), Retry(), Backoff(), Breaker()])
+@pytest.mark.parametrize("value", [Policy.recommended(), Retry(), Backoff(), RetryBudget(), Breaker()])
 def test_a_value_cannot_be_changed(value: Any) -> None:
     for name in [*value.to_dict(), "something_new"]:
         with pytest.raises((AttributeError, TypeError)):
@@ -153,3 +194,5 @@ def test_values_are_compared_by_what_they_hold() -> None:
     assert Policy.naive() != Policy.none()
     assert Backoff(jitter="full") != Backoff(jitter="none")
     assert Retry(total_time=None) != Retry()
+    assert Retry(retry_after_limit=None) != Retry()
+    assert Retry(budget=RetryBudget()) != Retry()

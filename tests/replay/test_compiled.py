@@ -1,6 +1,7 @@
 """The compiled engine is the rules' source lines, today's: edited, switched off, in another process."""
 
 import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -11,15 +12,17 @@ from pathlib import Path
 import numpy as np
 
 import breakerlab
-from breakerlab.policy import Backoff, Breaker, Policy, Retry
-from breakerlab.replay import Fault, Scenario, Service, Workload, replay
+from breakerlab.policy import Backoff, Breaker, Policy, Retry, RetryBudget
+from breakerlab.replay import Fault, Scenario, Service, Workload, engine, replay
+from breakerlab.replay.compiled import MODULES
 
 PACKAGE = Path(breakerlab.__file__).parent
 TEN = np.arange(10)
 SMALL = Scenario(
     Workload(TEN * 0.3, TEN * 0, TEN * 9.0, TEN, ("POST /answer",)), Service(2, 1), faults=[Fault(0.0, 9.0, 0.0)]
 )
-JITTERED = Policy(retry=Retry(backoff=Backoff(base=0.5, jitter="full")), breaker=Breaker(6, 2.0, 2))
+RETRY = Retry(backoff=Backoff(base=0.5, jitter="full"), retry_after_limit=None, budget=RetryBudget(0.5, burst=2.0))
+JITTERED = Policy(retry=RETRY, breaker=Breaker(6, 2.0, 2))
 
 SCRIPT = """
 import json, breakerlab, sys
@@ -67,3 +70,10 @@ def test_an_edited_rule_changes_what_the_engine_does(tmp_path: Path) -> None:
     rule.write_text(text.replace("return float(term * u)", "return float(term * u * 2.0)"))
     compiled, interpreted = in_another_process(tmp_path)
     assert compiled == interpreted != before
+
+
+def test_every_file_whose_functions_the_engine_runs_is_in_the_fingerprint() -> None:
+    """The edit above is noticed in each of them."""
+    run = {function.__module__ for function in vars(engine).values() if inspect.isfunction(function)}
+    assert {"breakerlab.policy.budget", "breakerlab.policy.retry"} < run
+    assert run <= {module.__name__ for module in MODULES}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from breakerlab.policy import Backoff, Breaker, Policy, Retry
+from breakerlab.policy import Backoff, Breaker, Policy, Retry, RetryBudget
 from breakerlab.replay import App, Fault, OtherEndpoint, ReplayError, Scenario, Service, replay
 
 ONE_SECOND = {"first_token": 1.0, "per_token": 0.0, "slowdown": 0.0}
@@ -13,7 +13,7 @@ OUTAGE = (Fault(0.0, 1e6, 0.0),)
 
 
 def retrying(attempts: int, backoff: Backoff = FIXED, **more) -> Policy:
-    retry = {"total_time": None, "final_reserve": 0.0, **more.pop("retry", {})}
+    retry = {"total_time": None, "final_reserve": 0.0, "retry_after_limit": None, **more.pop("retry", {})}
     return Policy(retry=Retry(attempts=attempts, backoff=backoff, **retry), **more)
 
 
@@ -264,6 +264,110 @@ def test_the_reserve_is_used_after_an_attempt_that_it_cut_short(arrivals, roomy_
     llm = rows(run, "llm")
     assert llm["time"].tolist() == [0.0, 22.5]
     assert (llm["time"] + llm["latency"]).tolist() == pytest.approx([22.5, 30.0], abs=0.1)
+
+
+@pytest.mark.parametrize(("limit", "starts"), [(None, [0.0, 2.0, 4.0]), (5.0, [0.0, 5.0, 10.0]), (4.9, [0.0])])
+def test_a_503_asks_to_wait_and_is_obeyed_up_to_the_limit(arrivals, roomy_app, rows, limit, starts) -> None:
+    scenario = Scenario(arrivals([0.0]), Service(1, 0, retry_after=5.0), roomy_app(), OUTAGE)
+    run = replay(scenario, retrying(3, retry={"retry_after_limit": limit}))
+    assert rows(run, "llm")["time"].tolist() == starts
+    assert seen(rows(run, "app"), "status", "latency") == [(502, starts[-1])]
+
+
+def test_a_timeout_asks_for_nothing(arrivals, roomy_app, rows) -> None:
+    scenario = Scenario(arrivals([0.0]), Service(1, 9, retry_after=50.0), roomy_app(), OUTAGE)
+    run = replay(scenario, retrying(3, timeout=1.0, retry={"retry_after_limit": 60.0}))
+    assert rows(run, "llm")["time"].tolist() == [0.0, 3.0, 6.0]
+
+
+def test_decorrelated_delays_build_on_the_last_and_not_on_what_the_service_asked(arrivals, roomy_app, rows) -> None:
+    """No delay is above three times the one before, and every call's differ."""
+    backoff = Backoff(base=1.0, cap=1e6, jitter="decorrelated")
+    scenario = Scenario(arrivals(np.zeros(200)), Service(1, 0), roomy_app(), OUTAGE)
+    llm = rows(replay(scenario, retrying(8, backoff)), "llm")
+    waits = np.diff(llm["time"].to_numpy().reshape(200, 8), axis=1)
+    assert (waits >= 1.0).all() and (waits[:, 0] <= 3.0).all()
+    assert (waits[:, 1:] <= 3.0 * waits[:, :-1] + 1e-9).all()
+    assert (waits[:, 3] > 9.0).any() and len(np.unique(waits[:, 0])) == 200
+
+
+# ---- the budget
+
+
+@pytest.mark.parametrize(
+    ("ratio", "calls", "retries"), [(0.1, 1001, 110), (0.0, 1001, 10), (1.0, 51, 60), (0.25, 81, 30)]
+)
+def test_r4_in_a_total_outage_the_budget_bounds_the_load(arrivals, roomy_app, rows, ratio, calls, retries) -> None:
+    """min(1 / (1 - p), 1 + ratio) with p = 1, beside the 10 tokens of the start, when the first deposit runs over."""
+    scenario = Scenario(arrivals(np.arange(calls) * 100.0), Service(1, 0), roomy_app(), [Fault(0.0, 1e9, 0.0)])
+    policy = retrying(4, retry={"budget": RetryBudget(ratio)})
+    llm = rows(replay(scenario, policy), "llm")
+    sent = llm[llm["outcome"] != "rejected"]
+    assert len(sent) == calls + retries
+
+
+def test_a_retry_that_the_budget_refuses_is_recorded_and_ends_the_call(arrivals, roomy_app, rows) -> None:
+    policy = retrying(9, retry={"budget": RetryBudget(ratio=0.0, burst=1.0)})
+    run = replay(Scenario(arrivals([0.0, 0.5]), Service(1, 0), roomy_app(), OUTAGE), policy)
+    llm = rows(run, "llm")
+    assert seen(llm, "request", "attempt", "time", "outcome") == [
+        (0, 1, 0.0, "error"),
+        (0, 2, 2.0, "error"),
+        (0, 3, 2.0, "rejected"),
+        (1, 1, 0.5, "error"),
+        (1, 2, 0.5, "rejected"),
+    ]
+    rejected = llm[llm["outcome"] == "rejected"]
+    assert (rejected["latency"] == 0.0).all() and rejected["status"].isna().all()
+    assert seen(rows(run, "app"), "status", "latency") == [(502, 2.0), (502, 0.0)]
+
+
+def test_per_success_an_outage_earns_nothing_and_time_earns_the_minimum(arrivals, roomy_app, rows) -> None:
+    """The only token is spent at 0 s, two successes earn another, and in the outage a token takes 20 s."""
+    budget = RetryBudget(ratio=0.5, deposit="success", minimum_rate=0.05, burst=1.0)
+    service = Service(1, 0, first_token=0.1, per_token=0.0)
+    faults = [Fault(0.0, 0.5, 0.0), Fault(2.5, 1e6, 0.0)]
+    scenario = Scenario(arrivals([0.0, 1.0, 3.0, 4.0, 14.0, 24.0]), service, roomy_app(), faults)
+    llm = rows(replay(scenario, retrying(2, retry={"budget": budget})), "llm")
+    second = llm[llm["attempt"] == 2]
+    assert seen(second, "request", "outcome") == [
+        (0, "ok"),
+        (2, "error"),
+        (3, "rejected"),
+        (4, "rejected"),
+        (5, "error"),
+    ]
+
+
+def test_the_budget_is_full_again_with_the_app(arrivals, rows) -> None:
+    """Spent at 0 s; killed at 7 s because of the other endpoint; the new process has a full bucket."""
+    other = {"GET /search": OtherEndpoint(seconds=100.0, caller_timeout=100.0)}
+    app = App(**STUCK, other=other)
+    time, endpoint = [0.0, 0.0, 1.0, 1.0, 12.0], [0, 0, 1, 1, 0]
+    scenario = Scenario(arrivals(time, endpoint=endpoint), Service(1, 0), app, OUTAGE, duration=14.0)
+    quick = Backoff(base=0.1, factor=1.0, cap=0.1, jitter="none")
+    run = replay(scenario, retrying(2, quick, retry={"budget": RetryBudget(ratio=0.0, burst=1.0)}))
+    assert [value for _, value in events(run, "restart")] == [1, 0]
+    second = rows(run, "llm").query("attempt == 2")
+    assert seen(second, "request", "outcome") == [(0, "error"), (1, "rejected"), (4, "error")]
+
+
+def test_who_waits_for_the_probe_retries_when_it_is_due(arrivals, roomy_app, rows) -> None:
+    """Opened at 0.5 s for 10 s; the refusals count as attempts, and the first to come at 10.5 s is the probe."""
+    policy = retrying(3, breaker=Breaker(2, recovery_timeout=10.0), retry={"wait_for_probe": True})
+    scenario = Scenario(arrivals([0.0, 0.5, 1.0]), Service(1, 0, **ONE_SECOND), roomy_app(), [Fault(0.0, 5.0, 0.0)])
+    run = replay(scenario, policy)
+    assert seen(rows(run, "llm"), "request", "attempt", "time", "outcome") == [
+        (0, 1, 0.0, "error"),
+        (0, 2, 2.0, "rejected"),
+        (0, 3, 10.5, "rejected"),  # the probe is out
+        (1, 1, 0.5, "error"),
+        (1, 2, 2.5, "rejected"),
+        (1, 3, 10.5, "rejected"),
+        (2, 1, 1.0, "rejected"),
+        (2, 2, 10.5, "ok"),
+    ]
+    assert seen(rows(run, "app"), "status", "latency") == [(503, 10.5), (503, 10.0), (200, 10.5)]
 
 
 def test_a_run_that_will_not_end_is_stopped(arrivals, roomy_app, monkeypatch) -> None:

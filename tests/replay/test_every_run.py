@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from breakerlab.policy import Backoff, Breaker, Policy, Retry
+from breakerlab.policy import Backoff, Breaker, Policy, Retry, RetryBudget
+from breakerlab.policy.backoff import JITTERS
 from breakerlab.replay import App, Fault, OtherEndpoint, Run, Scenario, Service, Workload, replay
 
 ENDPOINTS = ("POST /answer", "GET /search")
@@ -42,7 +44,13 @@ SCENARIOS = st.builds(
     Scenario,
     workload=workloads(),
     service=st.builds(
-        Service, st.integers(1, 4), st.integers(0, 4), st.floats(0.01, 2.0), st.floats(0.0, 0.5), st.floats(0.0, 2.0)
+        Service,
+        slots=st.integers(1, 4),
+        queue_limit=st.integers(0, 4),
+        first_token=st.floats(0.01, 2.0),
+        per_token=st.floats(0.0, 0.5),
+        slowdown=st.floats(0.0, 2.0),
+        retry_after=st.sampled_from([0.0, 1.0, 7.5]),
     ),
     app=st.builds(
         App,
@@ -60,14 +68,24 @@ SCENARIOS = st.builds(
 )
 BACKOFFS = st.builds(
     lambda base, factor, jitter: Backoff(base, factor, 4.0 * base, jitter),
-    st.floats(0.1, 3.0), st.floats(1.0, 3.0), st.sampled_from(["none", "full", "additive"]),
+    st.floats(0.1, 3.0), st.floats(1.0, 3.0), st.sampled_from(list(JITTERS)),
 )  # fmt: skip
+BUDGETS = st.builds(
+    RetryBudget,
+    ratio=st.sampled_from([0.0, 0.1, 0.7]),
+    deposit=st.sampled_from(["call", "success"]),
+    minimum_rate=st.sampled_from([0.0, 0.2]),
+    burst=st.sampled_from([1.0, 3.5]),
+)
 RETRIES = st.builds(
     Retry,
     attempts=st.integers(1, 6),
     total_time=st.none() | st.floats(0.5, 30.0),
     final_reserve=st.sampled_from([0.0, 0.25, 0.9]),
     backoff=BACKOFFS,
+    retry_after_limit=st.sampled_from([None, 2.0, 60.0]),
+    wait_for_probe=st.booleans(),
+    budget=st.none() | BUDGETS,
 )
 BREAKERS = st.builds(Breaker, st.integers(1, 5), st.floats(0.5, 10.0), st.integers(1, 3))
 POLICIES = st.builds(Policy, st.floats(0.2, 12.0), st.none() | RETRIES, st.none() | BREAKERS)
@@ -96,18 +114,20 @@ def test_nothing_is_lost_or_made_up(scenario: Scenario, policy: Policy, seed: in
     # every attempt on the service has exactly one outcome: attempts = served + refused + timed out + rejected + lost
     assert set(llm["outcome"]) <= {"ok", "error", "timeout", "rejected", "lost"}
     assert (llm["latency"].isna() == (llm["outcome"] == "lost")).all()
-    assert (llm["outcome"].eq("rejected").sum() == 0) or policy.breaker is not None
+    assert (llm["outcome"].eq("rejected").sum() == 0) or policy.breaker is not None or retry.budget is not None
     status = llm["status"].fillna(0)
     assert (status[llm["outcome"] == "ok"] == 200).all()
     assert (status[llm["outcome"] == "error"] == 503).all()
     assert (status[llm["outcome"].isin(["timeout", "rejected", "lost"])] == 0).all()
 
+    waits_for_probe = policy.breaker is not None and retry.wait_for_probe
+    retried = {"error", "timeout", "rejected"} if waits_for_probe else {"error", "timeout"}
     answered = dict(zip(app["request"], app["outcome"], strict=True))
     for request, tries in llm.groupby("request"):
         assert answered[request] is not None
         assert tries["attempt"].tolist() == list(range(1, len(tries) + 1))
         assert len(tries) <= retry.attempts
-        assert set(tries["outcome"][:-1]) <= {"error", "timeout"}  # only failures are retried
+        assert set(tries["outcome"][:-1]) <= retried  # failures only
         assert (tries["time"].to_numpy()[1:] >= tries["end"].to_numpy()[:-1]).all()
         assert (tries["end"].dropna() - tries["time"].min() <= retry.total_time_limit + ROUNDING).all()
         assert (tries["latency"].dropna() <= policy.timeout + ROUNDING).all()
@@ -121,6 +141,34 @@ def test_nothing_is_lost_or_made_up(scenario: Scenario, policy: Policy, seed: in
     late = called.loc[served.index.difference(answers.index)]
     assert (late["outcome"] == "timeout").all()
     assert (llm["request"].isin(called.index)).all()  # searches never reach the service
+
+
+@settings(max_examples=200)
+@given(SCENARIOS, POLICIES, SEEDS)
+def test_what_the_service_asks_for_is_never_undercut(scenario: Scenario, policy: Policy, seed: int) -> None:
+    if policy.retry is None or policy.retry.retry_after_limit is None:
+        return
+    asked = scenario.service.retry_after
+    for _, tries in of(replay(scenario, policy, seed), "llm").groupby("request"):
+        for earlier, later in pairwise(tries.itertuples()):
+            if earlier.outcome == "error" and later.outcome != "rejected":
+                assert asked <= policy.retry.retry_after_limit
+                assert later.time >= earlier.end + asked - ROUNDING
+
+
+@settings(max_examples=200)
+@given(SCENARIOS, POLICIES, BUDGETS, SEEDS)
+def test_no_more_is_retried_than_the_budget_earned(
+    scenario: Scenario, policy: Policy, budget: RetryBudget, seed: int
+) -> None:
+    policy = replace(policy, retry=replace(policy.retry or Retry(), budget=budget))
+    run = replay(scenario, policy, seed)
+    llm = of(run, "llm")
+    lives = 1 + (run.trace.events["kind"] == "restart").sum() / 2
+    deposits = llm["attempt"].eq(1).sum() if budget.deposit == "call" else llm["outcome"].eq("ok").sum()
+    over_time = budget.minimum_rate * llm["time"].max() if len(llm) else 0.0
+    made = (llm["attempt"].gt(1) & llm["outcome"].ne("rejected")).sum()
+    assert made <= lives * budget.burst + budget.ratio * deposits + over_time + ROUNDING
 
 
 @settings(max_examples=100)
@@ -172,8 +220,13 @@ def busy_minute() -> Scenario:
     return Scenario(workload, Service(), app, faults, duration=60.0)
 
 
-def with_additive_jitter() -> Policy:
-    retry = Retry(attempts=4, total_time=None, backoff=Backoff(1.0, 2.0, 8.0, "additive"))
+def with_jitter(jitter: str) -> Policy:
+    backoff = Backoff(1.0, 2.0, 8.0, jitter)
+    return Policy(timeout=3.0, retry=Retry(attempts=4, total_time=None, backoff=backoff, retry_after_limit=None))
+
+
+def with_budget(budget: RetryBudget, **more: Any) -> Policy:
+    retry = Retry(attempts=6, total_time=20.0, backoff=Backoff(0.5, 2.0, 8.0, "decorrelated"), budget=budget, **more)
     return Policy(timeout=3.0, retry=retry)
 
 
@@ -181,8 +234,14 @@ LONG_RUNS = {
     "none": Policy.none(),
     "naive": Policy.naive(),
     "recommended": Policy.recommended(),
-    "additive": with_additive_jitter(),
+    "openai": Policy.openai_sdk(),
+    **{f"{jitter} jitter": with_jitter(jitter) for jitter in JITTERS},
+    "a budget per call": with_budget(RetryBudget()),
+    "a budget per success": with_budget(RetryBudget(0.3, "success", minimum_rate=0.7, burst=2.5)),
     "a nervous breaker": replace(Policy.naive(), timeout=2.0, breaker=Breaker(2, 1.5, 3)),
+    "waiting for the probe": replace(
+        with_budget(RetryBudget(0.5), wait_for_probe=True), timeout=2.0, breaker=Breaker(2, 1.5, 3)
+    ),
 }
 
 
@@ -197,27 +256,34 @@ def test_a_long_run_is_the_same_interpreted_and_compiled(name: str) -> None:
 def test_the_long_runs_do_everything() -> None:
     """So that the comparison above compares something."""
     traces = [replay(busy_minute(), policy, seed=7).trace for policy in LONG_RUNS.values()]
+    waits = {tuple(trace.attempts["time"]) for trace in traces}
+    assert len(waits) == len(LONG_RUNS)  # each does something that no other does
     seen = pd.concat([trace.attempts for trace in traces])
     assert set(seen["outcome"]) >= {"ok", "error", "timeout", "connection", "rejected", "lost"}
     assert set(pd.concat([trace.events for trace in traces])["kind"]) == {"pool", "health", "restart", "breaker"}
     assert (seen["attempt"] > 3).any()
 
 
+def unlimited(attempts: int, jitter: str) -> Retry:
+    backoff = Backoff(1.0, 2.0, 8.0, jitter)
+    return Retry(attempts=attempts, total_time=None, backoff=backoff, retry_after_limit=None)
+
+
 def test_another_seed_changes_the_jitter_and_nothing_else(arrivals, roomy_app, rows) -> None:
     outage = Scenario(arrivals(np.arange(0.0, 20.0, 0.1)), Service(1, 0), roomy_app(), [Fault(0.0, 1e6, 0.0)])
-    jittered = Policy(retry=Retry(attempts=3, total_time=None, backoff=Backoff(1.0, 2.0, 8.0, "full")))
+    jittered = Policy(retry=unlimited(3, "full"))
     one, other = (rows(replay(outage, jittered, seed), "llm") for seed in (1, 2))
     first = one["attempt"] == 1
     assert np.array_equal(one["time"][first], other["time"][first])
     assert (one["time"][~first] != other["time"][~first]).all()
-    fixed = replace(jittered, retry=Retry(attempts=3, total_time=None, backoff=Backoff(1.0, 2.0, 8.0, "none")))
+    fixed = Policy(retry=unlimited(3, "none"))
     assert_same(replay(outage, fixed, 1), replay(outage, fixed, 2))
 
 
 def test_two_policies_meet_the_same_draws(arrivals, roomy_app, rows) -> None:
     """The wait before attempt 2 of a request is the same, though the one policy makes many more attempts in between."""
     outage = Scenario(arrivals(np.arange(0.0, 20.0, 0.1)), Service(1, 0), roomy_app(), [Fault(0.0, 1e6, 0.0)])
-    few, many = (rows(replay(outage, Policy(retry=Retry(attempts=n, total_time=None)), seed=5), "llm") for n in (2, 9))
+    few, many = (rows(replay(outage, Policy(retry=unlimited(n, "full")), seed=5), "llm") for n in (2, 9))
     second = many[many["attempt"] == 2]
     assert few["time"][few["attempt"] == 2].tolist() == second["time"].tolist()
     assert len(many) == 4.5 * len(few)

@@ -23,7 +23,8 @@ from starlette.routing import Route
 from breakerlab.live.incident import Incident
 from breakerlab.live.outcomes import outcome_of
 from breakerlab.live.process import Order, serve, take_order
-from breakerlab.policy import CircuitBreaker, CircuitOpenError, Permit, Policy, State
+from breakerlab.policy import CircuitBreaker, CircuitOpenError, Permit, Policy, State, TokenBucket
+from breakerlab.policy.retry_after import retry_after_of
 from breakerlab.trace import Recorder
 
 POOL_SAMPLES = 0.5  # s between two looks at the pool
@@ -78,6 +79,7 @@ class Answered:
     outcome: str
     status: int | None = None
     retry_after: float | None = None
+    probe_in: float | None = None  # s, if an open circuit refused it
 
 
 class Calls:
@@ -97,6 +99,8 @@ class Calls:
         self._clock = clock
         self._draw = draw
         self._breaker = self._new_breaker()
+        budget = None if policy.retry is None else policy.retry.budget
+        self._bucket = None if budget is None else TokenBucket(budget, clock)
 
     def _new_breaker(self) -> CircuitBreaker | None:
         if self._policy.breaker is None:
@@ -110,21 +114,30 @@ class Calls:
     async def complete(self, request: int, tokens: int) -> bool:
         """Whether the provider answered logical request ``request``, in as many attempts as the policy allows."""
         started = self._clock()
-        made = 0
+        made, delay = 0, 0.0
+        if self._bucket is not None:
+            self._bucket.call()
         while True:
             answered = await self._attempt(request, tokens, made, started)
             made += 1
             if answered.outcome == "ok":
+                if self._bucket is not None:
+                    self._bucket.success()
                 return True
-            if answered.outcome == "rejected":  # an open circuit ends the retries
+            if self._policy.retry is None:
                 return False
-            wait = self._wait_before_next(made, started)
-            if wait is None:
+            delay = self._policy.retry.backoff.delay(made, delay, self._draw())
+            now = self._clock()
+            start = self._next_start(answered, made, started, now, delay)
+            if start is None:
                 return False
-            await asyncio.sleep(wait)
+            if self._bucket is not None and not self._bucket.withdraw():
+                self._recorder.end(self._begin(request, tokens, made), outcome="rejected")
+                return False
+            await asyncio.sleep(start - now)
 
-    async def _attempt(self, request: int, tokens: int, made: int, started: float) -> Answered:
-        attempt = self._recorder.begin(
+    def _begin(self, request: int, tokens: int, made: int) -> str:
+        return self._recorder.begin(
             service="llm",
             request=request,
             attempt=made + 1,
@@ -132,6 +145,9 @@ class Calls:
             endpoint=f"POST {CHAT}",
             tokens_out=tokens,
         )
+
+    async def _attempt(self, request: int, tokens: int, made: int, started: float) -> Answered:
+        attempt = self._begin(request, tokens, made)
         answered = await self._pass_breaker(tokens, self._time_allowed(made, started))
         self._recorder.end(attempt, outcome=answered.outcome, status=answered.status, retry_after=answered.retry_after)
         return answered
@@ -141,8 +157,8 @@ class Calls:
             return await self._post(tokens, timeout)
         try:
             permit = self._breaker.acquire()
-        except CircuitOpenError:
-            return Answered("rejected")
+        except CircuitOpenError as refused:
+            return Answered("rejected", probe_in=refused.retry_in)
         answered = await self._post(tokens, timeout)
         _spend(permit, answered)
         return answered
@@ -157,9 +173,8 @@ class Calls:
             return Answered("timeout")
         except httpx.TransportError:
             return Answered("connection")
-        wished = response.headers.get("retry-after")
         status = response.status_code
-        return Answered(outcome_of(status), status, None if wished is None else float(wished))
+        return Answered(outcome_of(status), status, retry_after_of(response.headers))
 
     def _time_allowed(self, made: int, started: float) -> float:
         retry = self._policy.retry
@@ -167,12 +182,15 @@ class Calls:
             return self._policy.timeout
         return retry.time_allowed(self._policy.timeout, made, started, self._clock())
 
-    def _wait_before_next(self, made: int, started: float) -> float | None:
-        if self._policy.retry is None:
+    def _next_start(self, answered: Answered, made: int, started: float, now: float, delay: float) -> float | None:
+        retry = self._policy.retry
+        if retry is None:
             return None
-        now = self._clock()
-        start = self._policy.retry.next_start(made, started, now, self._draw())
-        return None if start is None else start - now
+        if answered.probe_in is not None:
+            return retry.start_after_refusal(made, started, now, delay, now + answered.probe_in)
+        if answered.outcome == "rejected":  # no connection to be had: a retry would need one too
+            return None
+        return retry.next_start(made, started, now, delay, answered.retry_after or 0.0)
 
 
 def _spend(permit: Permit, answered: Answered) -> None:

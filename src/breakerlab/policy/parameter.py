@@ -17,6 +17,14 @@ def real(name: str, value: object, *, above: float = 0.0, or_equal: bool = False
     return number
 
 
+def share(name: str, value: object) -> float:
+    """`value` as a float from 0 to 1, both included. Raises ValueError naming the parameter."""
+    number = _as_float(value)
+    if not 0.0 <= number <= 1.0:
+        raise ValueError(f"{name} must be a number from 0 to 1, not {value!r}")
+    return number
+
+
 def _as_float(value: object) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return math.nan

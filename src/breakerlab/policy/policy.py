@@ -15,7 +15,8 @@ class Policy:
     """Timeout, retries and breaker of one call: retry( breaker( timeout( call ))). Each attempt passes the breaker.
 
     timeout: seconds for one attempt, above 0. retry: None for a single attempt. breaker: None for no circuit.
-    An open circuit ends the retries of a call at once. Raises ValueError naming a parameter that is out of range.
+    An open circuit ends the retries of a call at once, unless `Retry.wait_for_probe`.
+    Raises ValueError naming a parameter that is out of range.
     """
 
     timeout: float = 10.0
@@ -36,9 +37,22 @@ class Policy:
 
     @classmethod
     def naive(cls) -> "Policy":
-        """The incident article's: a fixed 2 s delay, retry on anything, ten attempts, no circuit."""
+        """The incident article's: a fixed 2 s delay whatever the server asks for, ten attempts, no circuit."""
         fixed = Backoff(base=2.0, factor=1.0, cap=2.0, jitter="none")
-        return cls(retry=Retry(attempts=10, total_time=None, final_reserve=0.0, backoff=fixed))
+        retry = Retry(attempts=10, total_time=None, final_reserve=0.0, backoff=fixed, retry_after_limit=None)
+        return cls(retry=retry)
+
+    @classmethod
+    def openai_sdk(cls) -> "Policy":
+        """What openai-python does by default: 2 retries, 0.5 s doubling to 8 s, Retry-After obeyed up to 120 s.
+
+        The constants are those of version 3.57, `_constants.py`: DEFAULT_TIMEOUT, DEFAULT_MAX_RETRIES,
+        INITIAL_RETRY_DELAY, MAX_RETRY_DELAY, MAX_RETRY_AFTER_DELAY. One thing differs: there a Retry-After takes the
+        place of the backoff, here the longer of the two counts.
+        """
+        backoff = Backoff(base=0.5, factor=2.0, cap=8.0, jitter="sdk")
+        retry = Retry(attempts=3, total_time=None, final_reserve=0.0, backoff=backoff, retry_after_limit=120.0)
+        return cls(timeout=600.0, retry=retry)
 
     @classmethod
     def recommended(cls) -> "Policy":

@@ -1,4 +1,4 @@
-"""When to stop retrying: a cap on attempts and on total time, with a reserve kept for the final attempt."""
+"""When to retry, and when to stop: a cap on attempts and on total time, with a reserve kept for the final attempt."""
 
 import math
 from collections.abc import Mapping
@@ -7,8 +7,11 @@ from typing import Any
 
 from breakerlab.policy import parameter
 from breakerlab.policy.backoff import Backoff
+from breakerlab.policy.budget import RetryBudget
 
 STOP = -1.0
+NOT_OBEYED = -1.0
+FIELDS = ("attempts", "total_time", "final_reserve", "backoff", "retry_after_limit", "wait_for_probe", "budget")
 AHEAD = 0.01  # of reserve * (1 - reserve) * total: how far ahead of the last start an earlier attempt is cut
 
 
@@ -26,19 +29,37 @@ def cut(r: Any, started: float) -> float:
     return float(started + r.total_time_limit * (1.0 - r.final_reserve) * (1.0 - AHEAD * r.final_reserve))
 
 
-def next_start(r: Any, made: int, started: float, now: float, wait: float) -> float:
+def next_start(r: Any, made: int, started: float, now: float, wait: float, retry_after: float) -> float:
     """Rule: when the next attempt starts, or STOP (-1) if there is none.
 
     `r` has the fields of a `Retry`; `made` attempts have failed by `now`; the call began at `started`; `wait` is the
-    backoff. A backoff that would eat into the reserve is cut short: the attempt then starts at the last moment allowed.
-    Without a reserve nothing is left at that moment, and there is no attempt.
+    backoff; `retry_after` is what the server asked for, 0.0 if nothing. A server that asks for longer than
+    `longest_retry_after` is not asked again.
     """
-    if made >= r.attempts:
+    if r.longest_retry_after == NOT_OBEYED:
+        return start_from(r, made, started, now, wait, now)
+    if retry_after > r.longest_retry_after:
         return STOP
+    return start_from(r, made, started, now, wait, now + retry_after)
+
+
+def start_after_refusal(r: Any, made: int, started: float, now: float, wait: float, probe_at: float) -> float:
+    """Rule: as `next_start`, when an open circuit refused the attempt and its next probe may be made at `probe_at`."""
+    if not r.wait_for_probe:
+        return STOP
+    return start_from(r, made, started, now, wait, probe_at)
+
+
+def start_from(r: Any, made: int, started: float, now: float, wait: float, earliest: float) -> float:
+    """Rule: when the next attempt starts, no sooner than `earliest`, or STOP (-1) if there is none.
+
+    A backoff that would eat into the reserve is cut short: the attempt then starts at the last moment allowed. Without
+    a reserve nothing is left at that moment, and there is no attempt.
+    """
     latest = latest_start(r, started)
-    if now >= latest:
+    if made >= r.attempts or now >= latest or earliest > latest:
         return STOP
-    start = min(now + wait, latest)
+    start = max(min(now + wait, latest), earliest)
     return float(start) if start < started + r.total_time_limit else STOP
 
 
@@ -61,6 +82,10 @@ class Retry:
     attempts: at most this many in all, the first included; at least 1. total_time: seconds for the whole call, waits
     included, above 0; None for no limit. final_reserve: the share of `total_time` kept for the final attempt, in
     [0, 1): it starts no later than (1 - final_reserve) * total_time and has all that is left. backoff: the waits.
+    retry_after_limit: seconds, at least 0; a server's Retry-After is obeyed up to this, and above it the retry is not
+    made; None ignores what servers ask for. wait_for_probe: whether a call that an open circuit refuses waits for the
+    next probe, the refusal counting as an attempt; else the refusal ends its retries. budget: what the retries of all
+    calls together may add; None for no limit.
     Raises ValueError naming the parameter that is out of range.
     """
 
@@ -68,7 +93,11 @@ class Retry:
     total_time: float | None = 30.0
     final_reserve: float = 0.25
     backoff: Backoff = field(default_factory=Backoff)
+    retry_after_limit: float | None = 60.0
+    wait_for_probe: bool = False
+    budget: RetryBudget | None = None
     total_time_limit: float = field(init=False, repr=False, compare=False)
+    longest_retry_after: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -79,31 +108,51 @@ class Retry:
         set_field(self, "final_reserve", reserve)
         if not isinstance(self.backoff, Backoff):
             raise ValueError(f"Retry.backoff must be a Backoff, not {self.backoff!r}")
+        if self.retry_after_limit is not None:
+            limit = parameter.real("Retry.retry_after_limit", self.retry_after_limit, or_equal=True)
+            set_field(self, "retry_after_limit", limit)
+        if not isinstance(self.wait_for_probe, bool):
+            raise ValueError(f"Retry.wait_for_probe must be True or False, not {self.wait_for_probe!r}")
+        if not isinstance(self.budget, RetryBudget | None):
+            raise ValueError(f"Retry.budget must be a RetryBudget or None, not {self.budget!r}")
         set_field(self, "total_time_limit", math.inf if self.total_time is None else self.total_time)
+        longest = NOT_OBEYED if self.retry_after_limit is None else self.retry_after_limit
+        set_field(self, "longest_retry_after", longest)
 
-    def next_start(self, made: int, started: float, now: float, u: float) -> float | None:
+    def next_start(self, made: int, started: float, now: float, wait: float, retry_after: float = 0.0) -> float | None:
         """When the attempt after `made` failed ones starts, on the clock of `started` and `now`; None to stop.
 
-        `u` is a uniform draw in [0, 1) for the jitter.
+        `wait` is the backoff in seconds, from `backoff.delay`; `retry_after` what the server asked for, 0 if nothing.
         """
-        start = next_start(self, made, started, now, self.backoff.delay(made, u))
-        return None if start == STOP else start
+        return _or_none(next_start(self, made, started, now, wait, retry_after))
+
+    def start_after_refusal(self, made: int, started: float, now: float, wait: float, probe_at: float) -> float | None:
+        """As `next_start`, when an open circuit refused the last of the `made` attempts; None to stop.
+
+        `probe_at` is when the circuit admits its next probe, on the same clock; it may be past.
+        """
+        return _or_none(start_after_refusal(self, made, started, now, wait, probe_at))
 
     def time_allowed(self, timeout: float, made: int, started: float, now: float) -> float:
         """Seconds that the attempt starting at `now`, with `made` before it, may take."""
         return time_allowed(self, timeout, made, started, now)
 
     def to_dict(self) -> dict[str, Any]:
-        """The parameters as a plain dict, for JSON or TOML; no total time means no key."""
-        limit = {} if self.total_time is None else {"total_time": self.total_time}
-        rest = {"final_reserve": self.final_reserve, "backoff": self.backoff.to_dict()}
-        return {"attempts": self.attempts, **limit, **rest}
+        """The parameters as a plain dict, for JSON or TOML; a limit or budget that is None has no key."""
+        known = {name: getattr(self, name) for name in FIELDS}
+        parts = {name: known[name].to_dict() for name in ("backoff", "budget") if known[name] is not None}
+        return {name: value for name, value in {**known, **parts}.items() if value is not None}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Retry":
         """The retry that `to_dict` described. Raises ValueError naming an unknown or wrong field."""
-        known = parameter.known_keys("Retry", data, ("attempts", "total_time", "final_reserve", "backoff"))
-        fields = {"total_time": None, **known}
+        fields = {"total_time": None, "retry_after_limit": None, **parameter.known_keys("Retry", data, FIELDS)}
         if "backoff" in fields:
             fields["backoff"] = Backoff.from_dict(fields["backoff"])
+        if fields.get("budget") is not None:
+            fields["budget"] = RetryBudget.from_dict(fields["budget"])
         return cls(**fields)
+
+
+def _or_none(start: float) -> float | None:
+    return None if start == STOP else start

@@ -16,21 +16,21 @@ from typing import Any
 
 import numpy as np
 
-from breakerlab.policy import backoff, breaker, retry
+from breakerlab.policy import backoff, breaker, budget, retry
 from breakerlab.replay import calendar, draws, engine, tables
 from breakerlab.replay.engine import run
-from breakerlab.replay.tables import World
+from breakerlab.replay.tables import RECORDS, World
 
-MODULES: tuple[ModuleType, ...] = (breaker, backoff, retry, draws, calendar, tables, engine)
+MODULES: tuple[ModuleType, ...] = (breaker, backoff, budget, retry, draws, calendar, tables, engine)
 
 
 def play_interpreted(w: World) -> int:
     """Play the world with the engine as it stands, uncompiled.
 
-    The four records become plain objects, because `np.record` has attributes of its own, such as `base`. The keyed hash
+    The records become plain objects, because `np.record` has attributes of its own, such as `base`. The keyed hash
     wraps around, of which numpy warns.
     """
-    records = {name: [_plain(getattr(w, name))] for name in ("policy", "breaker", "service", "app")}
+    records = {name: [_plain(getattr(w, name))] for name in RECORDS}
     with np.errstate(over="ignore"):
         return run(w._replace(**records))
 

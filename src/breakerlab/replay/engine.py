@@ -6,10 +6,10 @@ they were scheduled; an arrival comes after all of them, so that it meets the fa
 back, at that very moment.
 """
 
-
 from breakerlab.policy.backoff import delay
 from breakerlab.policy.breaker import REFUSED, admit, fail, reset, succeed
-from breakerlab.policy.retry import STOP, next_start, time_allowed
+from breakerlab.policy.budget import fill, note_call, note_success, withdraw
+from breakerlab.policy.retry import STOP, next_start, start_after_refusal, time_allowed
 from breakerlab.replay.calendar import remove_first, schedule
 from breakerlab.replay.draws import BACKOFF, uniform
 from breakerlab.replay.tables import ATTEMPTS, EVENTS, SAMPLE_SECONDS, SCHEDULED, World
@@ -57,7 +57,7 @@ def run(w: World) -> int:
 
 
 def has_room(w: World) -> bool:
-    """Whether one event may begin an attempt and a worker set free by it another."""
+    """Whether there is room for an attempt and, beside it, for the retry that the budget then refuses."""
     return bool(w.used[ATTEMPTS] + 1 < w.attempts.shape[0])
 
 
@@ -224,11 +224,12 @@ def lose_attempt(w: World, a: int) -> None:
 
 
 def restart(w: World, now: float) -> None:
-    """A new process: nothing in hand, and a breaker that has seen nothing."""
+    """A new process: nothing in hand, a breaker that has seen nothing, and a full budget."""
     w.app[0].is_up = 1
     if w.breaker[0].state_code != 0:
         record_event(w, now, BREAKER_STATE, 0)
     reset(w.breaker[0])
+    fill(w.budget[0], now)
     record_event(w, now, RESTART, 0)
 
 
@@ -252,7 +253,9 @@ def record_event(w: World, now: float, kind: int, value: int) -> None:
 
 
 def attempt(w: World, request: int, now: float) -> None:
-    """Make an attempt, if the breaker allows it; an open circuit ends the call at once."""
+    """Make an attempt, if the breaker allows it."""
+    if w.policy[0].has_budget and w.requests[request].made == 0:
+        note_call(w.budget[0])
     a = begin_attempt(w, request, now)
     if w.policy[0].has_breaker:
         before = w.breaker[0].generation
@@ -260,8 +263,7 @@ def attempt(w: World, request: int, now: float) -> None:
         w.requests[request].permit = permit
         note_transition(w, before, now)
         if permit == REFUSED:
-            record_outcome(w, a, REJECTED, NO_STATUS, now)
-            finish(w, request, ERROR, 503, now)
+            refuse(w, a, now)
             return
     policy = w.policy[0]
     allowed = time_allowed(policy, policy.timeout, w.requests[request].made, w.requests[request].began, now)
@@ -270,6 +272,17 @@ def attempt(w: World, request: int, now: float) -> None:
     w.attempts[a].waiting = 1
     schedule(w, now + allowed, ATTEMPT_TIMEOUT, a)
     reach_service(w, a, now)
+
+
+def refuse(w: World, a: int, now: float) -> None:
+    """An open circuit refuses an attempt: that ends its call, or the call waits for the next probe."""
+    record_outcome(w, a, REJECTED, NO_STATUS, now)
+    request = w.attempts[a].request
+    w.requests[request].made += 1
+    wait = draw_delay(w, request)
+    made, began, probe_at = w.requests[request].made, w.requests[request].began, w.breaker[0].probe_at
+    start = start_after_refusal(w.policy[0], made, began, now, wait, probe_at)
+    go_on(w, request, start, 503, now)
 
 
 def begin_attempt(w: World, request: int, now: float) -> int:
@@ -289,18 +302,35 @@ def record_outcome(w: World, a: int, outcome: int, status: int, now: float) -> N
 
 
 def end_attempt(w: World, a: int, outcome: int, status: int, now: float) -> None:
-    """The app learns how an attempt went: it tells the breaker, and answers, waits or gives up."""
+    """The app learns how an attempt went: it tells breaker and budget, and answers, waits or gives up."""
     request = w.attempts[a].request
     record_outcome(w, a, outcome, status, now)
     tell_breaker(w, request, outcome, now)
     if outcome == OK:
+        if w.policy[0].has_budget:
+            note_success(w.budget[0])
         finish(w, request, OK, 200, now)
         return
-    policy = w.policy[0]
-    u = uniform(w.app[0].seed, w.requests[request].number, w.requests[request].made, BACKOFF)
-    wait = delay(policy, w.requests[request].made, u)
-    start = next_start(policy, w.requests[request].made, w.requests[request].began, now, wait)
+    asked = w.service[0].retry_after if status == 503 else 0.0
+    wait = draw_delay(w, request)
+    start = next_start(w.policy[0], w.requests[request].made, w.requests[request].began, now, wait, asked)
+    go_on(w, request, start, 502, now)
+
+
+def draw_delay(w: World, request: int) -> float:
+    """The backoff before the next attempt; the request remembers it, because decorrelated jitter builds on it."""
+    made = w.requests[request].made
+    u = uniform(w.app[0].seed, w.requests[request].number, made, BACKOFF)
+    w.requests[request].delay = delay(w.policy[0], made, w.requests[request].delay, u)
+    return float(w.requests[request].delay)
+
+
+def go_on(w: World, request: int, start: float, status: int, now: float) -> None:
+    """Retry at `start`, if the budget grants it. Without a start the call ends, and is answered with `status`."""
     if start == STOP:
+        finish(w, request, ERROR, status, now)
+    elif w.policy[0].has_budget and not withdraw(w.budget[0], now):
+        record_outcome(w, begin_attempt(w, request, now), REJECTED, NO_STATUS, now)
         finish(w, request, ERROR, 502, now)
     else:
         schedule(w, start, NEXT_ATTEMPT, request)

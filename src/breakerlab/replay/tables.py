@@ -17,11 +17,12 @@ REQUEST = np.dtype(
         ("patience", F),  # seconds that the caller waits
         ("began", F),  # when a worker took it up
         ("end", F),  # when the caller knew
+        ("delay", F),  # the latest backoff; 0 before the first
         ("number", I),
         ("state", I),
         ("outcome", I),
         ("status", I),
-        ("made", I),  # attempts begun
+        ("made", I),  # attempts begun, refusals of an open circuit included
         ("permit", I),
         ("current", I),  # the latest attempt
     ]
@@ -49,9 +50,22 @@ POLICY = np.dtype(
         ("factor", F),
         ("cap", F),
         ("top_exponent", F),
+        ("longest_retry_after", F),
         ("attempts", I),
         ("jitter_code", I),
+        ("wait_for_probe", I),
         ("has_breaker", I),
+        ("has_budget", I),
+    ]
+)
+BUDGET = np.dtype(
+    [
+        ("tokens", F),
+        ("refilled_at", F),
+        ("ratio", F),
+        ("minimum_rate", F),
+        ("burst", F),
+        ("per_success", I),
     ]
 )
 BREAKER = np.dtype(
@@ -72,6 +86,7 @@ SERVICE = np.dtype(
         ("first_token", F),
         ("per_token", F),
         ("slowdown", F),
+        ("retry_after", F),  # seconds that a 503 asks to wait
         ("slots", I),
         ("slots_now", I),
         ("in_service", I),
@@ -99,8 +114,11 @@ APP = np.dtype(
 )
 
 World = namedtuple(
-    "World", "requests attempts events steps pool_queue service_queue probes used calendar policy breaker service app"
+    "World",
+    "requests attempts events steps pool_queue service_queue probes used calendar policy breaker budget service app",
 )
+# the tables of one record each; the others have many rows
+RECORDS = ("policy", "breaker", "budget", "service", "app")
 
 # places in `World.used`: how much of each table is taken, and the next order number of the calendar
 ATTEMPTS, EVENTS, SCHEDULED, ORDER = 0, 1, 2, 3

@@ -8,6 +8,7 @@ import numpy as np
 
 from breakerlab.policy import Policy, Retry
 from breakerlab.policy.breaker import reset
+from breakerlab.policy.budget import fill
 from breakerlab.replay import tables
 from breakerlab.replay.scenario import Scenario
 from breakerlab.replay.tables import SAMPLE_SECONDS, World
@@ -33,6 +34,7 @@ def new_world(scenario: Scenario, policy: Policy, seed: int, attempt_room: int) 
         calendar=_table(tables.SCHEDULED_EVENT, calendar_room),
         policy=_policy(policy),
         breaker=_breaker(policy),
+        budget=_budget(policy),
         service=_service(scenario),
         app=_app(scenario, seed),
     )
@@ -90,15 +92,22 @@ def _capacity_steps(scenario: Scenario) -> Any:
 
 
 def _policy(policy: Policy) -> Any:
-    switches = {"timeout": policy.timeout, "has_breaker": policy.breaker is not None}
     retry = policy.retry or Retry(attempts=1, total_time=None)
+    parts_on = {"has_breaker": policy.breaker is not None, "has_budget": retry.budget is not None}
     names = tables.POLICY.names or ()
     parts = (retry, retry.backoff)
     rules = {name: getattr(part, name) for part in parts for name in names if hasattr(part, name)}
-    return _table(tables.POLICY, 1, **rules, **switches)
+    return _table(tables.POLICY, 1, timeout=policy.timeout, **rules, **parts_on)
 
 
 def _breaker(policy: Policy) -> Any:
     record = _table(tables.BREAKER, 1, **({} if policy.breaker is None else asdict(policy.breaker)))
     reset(record[0])
+    return record
+
+
+def _budget(policy: Policy) -> Any:
+    budget = None if policy.retry is None else policy.retry.budget
+    record = _table(tables.BUDGET, 1, **({} if budget is None else _fields(budget, tables.BUDGET)))
+    fill(record[0], 0.0)
     return record
