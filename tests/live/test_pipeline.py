@@ -64,6 +64,9 @@ def test_who_waits_too_long_leaves_without_a_worker_and_blocks_nobody():
     asyncio.run(scene())
 
 
+NOW = 0.01  # s; between the decision to wait and the waiting
+
+
 def called(policy, answers, tmp_path, times=1, asks="3"):
     """Whether each of ``times`` calls was answered, and the log, for a provider that answers as scripted.
 
@@ -111,7 +114,7 @@ def test_an_open_circuit_refuses_without_sending_and_ends_the_retries(tmp_path):
     policy = Policy(retry=QUICK, breaker=Breaker(failure_threshold=2, recovery_timeout=60.0))
     answered, trace = called(policy, [503, 503], tmp_path, times=2)
     assert answered == [False, False]
-    assert list(trace.attempts["outcome"]) == ["error", "error", "rejected", "rejected"]
+    assert list(trace.attempts["outcome"]) == ["error", "error", "rejected"]
     assert trace.events[["kind", "value"]].values.tolist() == [["breaker", 1.0]]
 
 
@@ -129,11 +132,11 @@ def sleeps(monkeypatch):
     return slept
 
 
-@pytest.mark.parametrize(("limit", "waits"), [(None, [0.001]), (3.0, [3.0]), (2.9, [])])
+@pytest.mark.parametrize(("limit", "waits"), [(None, [0.001]), (3.0, [3.001]), (2.9, [])])
 def test_what_the_provider_asks_for_is_obeyed_up_to_the_limit(tmp_path, sleeps, limit, waits):
     answered, _ = called(Policy(retry=replace(QUICK, retry_after_limit=limit)), [503, 200], tmp_path)
     assert answered == [bool(waits)]
-    assert sleeps == pytest.approx(waits)
+    assert sleeps == pytest.approx(waits, abs=NOW)
 
 
 def test_a_date_or_nonsense_in_retry_after_does_no_harm(tmp_path, sleeps):
@@ -142,13 +145,13 @@ def test_a_date_or_nonsense_in_retry_after_does_no_harm(tmp_path, sleeps):
         folder = tmp_path / str(number)
         folder.mkdir()
         assert called(policy, [503, 200], folder, asks=asks)[0] == [True]
-    assert sleeps == pytest.approx([0.001] * 3)
+    assert sleeps == pytest.approx([0.001] * 3, abs=NOW)
 
 
 def test_decorrelated_waits_build_on_the_last(tmp_path, sleeps):
     backoff = Backoff(base=0.01, cap=60.0, jitter="decorrelated")
     called(Policy(retry=replace(QUICK, backoff=backoff)), [503] * 4, tmp_path)
-    assert sleeps == pytest.approx([0.02, 0.035, 0.0575])  # halfway from 0.01 to three times the last
+    assert sleeps == pytest.approx([0.02, 0.035, 0.0575], abs=NOW)  # halfway from 0.01 to three times the last
 
 
 def test_a_retry_that_the_budget_refuses_is_recorded_and_ends_the_call(tmp_path, sleeps):
@@ -179,7 +182,7 @@ def test_who_waits_for_the_probe_tries_again_when_it_is_due(tmp_path, sleeps):
     answered, trace = called(policy, [503], tmp_path)
     assert answered == [False]
     assert list(trace.attempts["outcome"]) == ["error", "rejected", "rejected"]
-    assert sleeps == pytest.approx([0.001, 60.0], abs=1.0)
+    assert sleeps == pytest.approx([60.0, 60.0], abs=1.0)
 
 
 def test_a_call_goes_on_and_is_logged_after_its_caller_has_gone(tmp_path, running, counts):

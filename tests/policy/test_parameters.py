@@ -8,34 +8,53 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from breakerlab.policy import Backoff, Breaker, CircuitBreaker, Policy, Retry, RetryBudget
+from breakerlab.policy import Backoff, Breaker, CircuitBreaker, Fallback, Policy, Retry, RetryBudget
 from breakerlab.policy.backoff import JITTERS
 
 NOT_A_NUMBER = [math.nan, math.inf, -math.inf, True, "1", None, 10**400]
 NOT_POSITIVE = [*NOT_A_NUMBER, 0, 0.0, -1, -0.5]
-NOT_A_COUNT = [0, -1, 1.0, 2.5, math.nan, math.inf, True, "3", None]
+NOT_A_COUNT = [0, -1, 1.0, 2.5, math.nan, math.inf, True, "3", None, 2**53]
+
+
+def unless_none(values: list[Any]) -> list[Any]:
+    """What is refused where None means that a rule is off, or a default."""
+    return [value for value in values if value is not None]
+
+
 OUT_OF_RANGE = {
     "Backoff.base": NOT_POSITIVE,
     "Backoff.factor": [*NOT_A_NUMBER, 0, -2, 0.999],
     "Backoff.cap": [*NOT_POSITIVE, 0.5],
     "Backoff.jitter": ["Full", "half", "", 1, True, None, ["full"]],
     "Retry.attempts": NOT_A_COUNT,
-    "Retry.total_time": [value for value in NOT_POSITIVE if value is not None],
+    "Retry.total_time": unless_none(NOT_POSITIVE),
     "Retry.final_reserve": [*NOT_A_NUMBER, -0.1, 1, 1.0, 1.5],
     "Retry.backoff": [None, 1.0, "full", {"base": 1.0}],
-    "Retry.retry_after_limit": [*(value for value in NOT_A_NUMBER if value is not None), -1, -0.001],
+    "Retry.retry_after_limit": [*unless_none(NOT_A_NUMBER), -1, -0.001],
     "Retry.wait_for_probe": [None, 0, 1, "yes"],
     "Retry.budget": [0.1, True, {"ratio": 0.1}, Backoff()],
     "RetryBudget.ratio": [*NOT_A_NUMBER, -0.1, 1.001, 10],
     "RetryBudget.deposit": ["Call", "calls", "", 1, True, None],
     "RetryBudget.minimum_rate": [*NOT_A_NUMBER, -1, -0.001],
     "RetryBudget.burst": [*NOT_POSITIVE, 0.999],
-    "Breaker.failure_threshold": NOT_A_COUNT,
+    "Breaker.failure_threshold": unless_none(NOT_A_COUNT),
     "Breaker.recovery_timeout": NOT_POSITIVE,
     "Breaker.half_open_max_calls": NOT_A_COUNT,
+    "Breaker.failure_rate": [*unless_none(NOT_POSITIVE), 1.001, 50],
+    "Breaker.slow_call_rate": [*unless_none(NOT_POSITIVE), 1.001, 50],
+    "Breaker.slow_call_duration": NOT_POSITIVE,
+    "Breaker.window": [*NOT_A_COUNT, 1025],
+    "Breaker.window_seconds": [*unless_none(NOT_POSITIVE), 0.0009],
+    "Breaker.minimum_calls": NOT_A_COUNT,
+    "Breaker.recovery_growth": [*NOT_A_NUMBER, 0, -2, 0.999],
+    "Breaker.recovery_cap": [*unless_none(NOT_POSITIVE), 29.9],
+    "Breaker.recovery_jitter": [*NOT_A_NUMBER, -0.1, 1.001],
+    "Breaker.success_threshold": unless_none(NOT_A_COUNT),
+    "Breaker.half_open_timeout": unless_none(NOT_POSITIVE),
     "Policy.timeout": NOT_POSITIVE,
     "Policy.retry": [3, True, "naive", {"attempts": 3}, Backoff()],
     "Policy.breaker": [5, True, {"failure_threshold": 5}, CircuitBreaker()],
+    "Policy.fallback": ["Try again soon.", True, {"message": "Try again soon."}],
 }
 KINDS = {"Backoff": Backoff, "Retry": Retry, "RetryBudget": RetryBudget, "Breaker": Breaker, "Policy": Policy}
 
@@ -52,7 +71,7 @@ def test_a_parameter_out_of_range_is_refused_by_name(parameter: str, value: Any)
 @pytest.mark.parametrize("parameter", [name for name in OUT_OF_RANGE if name.startswith("Breaker.")])
 def test_the_circuit_breaker_refuses_what_its_value_refuses(parameter: str) -> None:
     with pytest.raises(ValueError, match=parameter):
-        CircuitBreaker(**{parameter.partition(".")[2]: 0})
+        CircuitBreaker(**{parameter.partition(".")[2]: -1})
 
 
 def test_the_edges_of_the_ranges_are_inside() -> None:
@@ -92,11 +111,23 @@ def budgets() -> st.SearchStrategy[RetryBudget]:
 
 
 def breakers() -> st.SearchStrategy[Breaker]:
-    return st.builds(Breaker, st.integers(1, 10**9), seconds(), st.integers(1, 10**9))
+    count, rate = st.integers(1, 10**9), st.none() | st.floats(1e-6, 1.0)
+    return st.builds(
+        Breaker, st.none() | count, seconds(), count, rate, rate, seconds(), st.integers(1, 1024),
+        st.none() | seconds(0.001), count, st.floats(1.0, 100.0), st.none() | st.just(1e9), st.floats(0.0, 1.0),
+        st.none() | count, st.none() | st.just(1e9),
+    )  # fmt: skip
+
+
+def fallbacks() -> st.SearchStrategy[Fallback]:
+    plain = st.text() | st.integers() | st.booleans()
+    return st.dictionaries(st.from_regex(r"[a-z]{1,9}_", fullmatch=True), plain, min_size=1).map(
+        lambda named: Fallback(**named)
+    )
 
 
 def policies() -> st.SearchStrategy[Policy]:
-    return st.builds(Policy, seconds(), st.none() | retries(), st.none() | breakers())
+    return st.builds(Policy, seconds(), st.none() | retries(), st.none() | breakers(), st.none() | fallbacks())
 
 
 @given(policies())
@@ -142,7 +173,7 @@ def test_a_limit_that_a_dict_leaves_out_is_none_and_so_is_that_of_an_old_recordi
 @pytest.mark.parametrize(
     ("kind", "data", "sentence"),
     [
-        (Policy, {"timeuot": 1.0}, "Policy has no field 'timeuot'; its fields are timeout, retry, breaker"),
+        (Policy, {"timeuot": 1.0}, "Policy has no field 'timeuot'; its fields are timeout, retry, breaker, fallback"),
         (Policy, {"retry": {"attempt": 1}}, "Retry has no field 'attempt'"),
         (Policy, {"retry": {"backoff": {"jitter_code": 1}}}, "Backoff has no field 'jitter_code'"),
         (Policy, {"retry": {"total_time_limit": 1.0}}, "Retry has no field 'total_time_limit'"),
@@ -150,7 +181,7 @@ def test_a_limit_that_a_dict_leaves_out_is_none_and_so_is_that_of_an_old_recordi
         (Policy, {"retry": {"budget": {"per_success": 1}}}, "RetryBudget has no field 'per_success'"),
         (Policy, {"retry": {"budget": 0.1}}, "RetryBudget must be a table of its fields, not 0.1"),
         (Policy, {"retry": {"budget": {"ratio": 2}}}, "RetryBudget.ratio must be a number from 0 to 1, not 2"),
-        (Policy, {"breaker": {"window": 20}}, "Breaker has no field 'window'"),
+        (Policy, {"breaker": {"windows": 20}}, "Breaker has no field 'windows'"),
         (Policy, {"breaker": {"failure_threshold": "5"}}, "Breaker.failure_threshold must be"),
         (Policy, {"retry": 3}, "Retry must be a table of its fields, not 3"),
         (Policy, [], "Policy must be a table"),

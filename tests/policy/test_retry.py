@@ -204,9 +204,9 @@ PATIENT = Retry(attempts=4, total_time=30.0, final_reserve=0.25, backoff=FIXED, 
     ("now", "asked", "start"),
     [
         (1.0, 0.0, 3.0),  # the backoff of 2 s
-        (1.0, 1.5, 3.0),  # the longer of the two
-        (1.0, 5.0, 6.0),
-        (1.0, 20.0, 21.0),
+        (1.0, 1.5, 4.5),  # on top of what the server asked for
+        (1.0, 5.0, 8.0),
+        (1.0, 20.0, 22.5),
         (1.0, 20.001, None),  # longer than the policy will wait
         (21.0, 1.0, 22.5),  # the backoff is cut to the last start, 22.5 s
         (21.0, 1.5, 22.5),
@@ -231,7 +231,7 @@ def test_a_limit_of_0_makes_no_retry_where_the_server_asks_for_anything() -> Non
 def test_an_open_circuit_ends_the_retries_unless_the_call_waits_for_its_probe() -> None:
     assert PATIENT.start_after_refusal(1, 0.0, 1.0, 2.0, 5.0) is None
     waits = dataclasses.replace(PATIENT, wait_for_probe=True)
-    assert waits.start_after_refusal(1, 0.0, 1.0, 2.0, 5.0) == 5.0
+    assert waits.start_after_refusal(1, 0.0, 1.0, 2.0, 5.0) == 7.0
     assert waits.start_after_refusal(1, 0.0, 1.0, 2.0, 0.5) == 3.0  # half-open with its probes out: the backoff
     assert waits.start_after_refusal(1, 0.0, 1.0, 2.0, 22.5) == 22.5  # longer than servers may ask
     assert waits.start_after_refusal(1, 0.0, 1.0, 2.0, 22.6) is None  # too late for a last attempt

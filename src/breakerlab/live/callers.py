@@ -20,8 +20,8 @@ import httpx
 
 from breakerlab.live.axis import Axis
 from breakerlab.live.incident import ANSWER, SEARCH, Incident
-from breakerlab.live.outcomes import outcome_of
 from breakerlab.live.process import Order, take_order, tell, when_parent_lets_go
+from breakerlab.policy.outcome import word_of_status
 from breakerlab.trace import Recorder
 
 
@@ -135,7 +135,7 @@ class Driver:
             return "timeout", None
         except httpx.TransportError:
             return "connection", None
-        return outcome_of(response.status_code), response.status_code
+        return word_of_status(response.status_code), response.status_code
 
 
 async def main(order: Order, arrivals: tuple[Arrival, ...]) -> None:

@@ -12,7 +12,6 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import httpx
 from starlette.applications import Starlette
@@ -21,10 +20,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from breakerlab.live.incident import Incident
-from breakerlab.live.outcomes import outcome_of
 from breakerlab.live.process import Order, serve, take_order
-from breakerlab.policy import CircuitBreaker, CircuitOpenError, Permit, Policy, State, TokenBucket
-from breakerlab.policy.retry_after import retry_after_of
+from breakerlab.policy import BreakerEvent, CircuitOpenError, Policy, State
 from breakerlab.trace import Recorder
 
 POOL_SAMPLES = 0.5  # s between two looks at the pool
@@ -72,18 +69,8 @@ class Workers:
             turn.set_result(False)
 
 
-@dataclass(frozen=True)
-class Answered:
-    """How an attempt on the provider ended, in the words of the trace."""
-
-    outcome: str
-    status: int | None = None
-    retry_after: float | None = None
-    probe_in: float | None = None  # s, if an open circuit refused it
-
-
 class Calls:
-    """Calls the provider under a policy, and logs every attempt."""
+    """Calls the provider under a policy, through its guard, which logs every attempt."""
 
     def __init__(
         self,
@@ -93,111 +80,28 @@ class Calls:
         clock: Callable[[], float],
         draw: Callable[[], float] = random.random,
     ) -> None:
-        self._policy = policy
+        def log(event: BreakerEvent) -> None:
+            if event.kind == "transition":
+                recorder.event("breaker", _BREAKER_CODES[event.state], instance="pipeline")
+
         self._client = client
-        self._recorder = recorder
-        self._clock = clock
-        self._draw = draw
-        self._breaker = self._new_breaker()
-        budget = None if policy.retry is None else policy.retry.budget
-        self._bucket = None if budget is None else TokenBucket(budget, clock)
-
-    def _new_breaker(self) -> CircuitBreaker | None:
-        if self._policy.breaker is None:
-            return None
-
-        def log(state: State, now: float) -> None:
-            self._recorder.event("breaker", _BREAKER_CODES[state], instance="pipeline")
-
-        return CircuitBreaker(**self._policy.breaker.to_dict(), name="llm", clock=self._clock, on_transition=log)
+        self._guard = policy.guard(
+            "llm",
+            recorder=recorder,
+            labels={"client": "pipeline", "endpoint": f"POST {CHAT}"},
+            listeners=[log],
+            clock=clock,
+            random=draw,
+        )
 
     async def complete(self, request: int, tokens: int) -> bool:
         """Whether the provider answered logical request ``request``, in as many attempts as the policy allows."""
-        started = self._clock()
-        made, delay = 0, 0.0
-        if self._bucket is not None:
-            self._bucket.call()
-        while True:
-            answered = await self._attempt(request, tokens, made, started)
-            made += 1
-            if answered.outcome == "ok":
-                if self._bucket is not None:
-                    self._bucket.success()
-                return True
-            if self._policy.retry is None:
-                return False
-            delay = self._policy.retry.backoff.delay(made, delay, self._draw())
-            now = self._clock()
-            start = self._next_start(answered, made, started, now, delay)
-            if start is None:
-                return False
-            if self._bucket is not None and not self._bucket.withdraw():
-                self._recorder.end(self._begin(request, tokens, made), outcome="rejected")
-                return False
-            await asyncio.sleep(start - now)
-
-    def _begin(self, request: int, tokens: int, made: int) -> str:
-        return self._recorder.begin(
-            service="llm",
-            request=request,
-            attempt=made + 1,
-            client="pipeline",
-            endpoint=f"POST {CHAT}",
-            tokens_out=tokens,
-        )
-
-    async def _attempt(self, request: int, tokens: int, made: int, started: float) -> Answered:
-        attempt = self._begin(request, tokens, made)
-        answered = await self._pass_breaker(tokens, self._time_allowed(made, started))
-        self._recorder.end(attempt, outcome=answered.outcome, status=answered.status, retry_after=answered.retry_after)
-        return answered
-
-    async def _pass_breaker(self, tokens: int, timeout: float) -> Answered:
-        if self._breaker is None:
-            return await self._post(tokens, timeout)
+        guard = self._guard.label(request=request, tokens_out=tokens)
         try:
-            permit = self._breaker.acquire()
-        except CircuitOpenError as refused:
-            return Answered("rejected", probe_in=refused.retry_in)
-        answered = await self._post(tokens, timeout)
-        _spend(permit, answered)
-        return answered
-
-    async def _post(self, tokens: int, timeout: float) -> Answered:
-        try:
-            async with asyncio.timeout(timeout):
-                response = await self._client.post(CHAT, json={"max_tokens": tokens})
-        except httpx.PoolTimeout:  # no connection to be had: never sent
-            return Answered("rejected")
-        except (TimeoutError, httpx.TimeoutException):
-            return Answered("timeout")
-        except httpx.TransportError:
-            return Answered("connection")
-        status = response.status_code
-        return Answered(outcome_of(status), status, retry_after_of(response.headers))
-
-    def _time_allowed(self, made: int, started: float) -> float:
-        retry = self._policy.retry
-        if retry is None:
-            return self._policy.timeout
-        return retry.time_allowed(self._policy.timeout, made, started, self._clock())
-
-    def _next_start(self, answered: Answered, made: int, started: float, now: float, delay: float) -> float | None:
-        retry = self._policy.retry
-        if retry is None:
-            return None
-        if answered.probe_in is not None:
-            return retry.start_after_refusal(made, started, now, delay, now + answered.probe_in)
-        if answered.outcome == "rejected":  # no connection to be had: a retry would need one too
-            return None
-        return retry.next_start(made, started, now, delay, answered.retry_after or 0.0)
-
-
-def _spend(permit: Permit, answered: Answered) -> None:
-    if answered.outcome == "ok":
-        permit.success()
-    else:
-        permit.failure()
+            response = await guard.call_async(self._client.post, CHAT, json={"max_tokens": tokens})
+        except (CircuitOpenError, TimeoutError, httpx.TransportError):
+            return False
+        return bool(response.is_success)
 
 
 class Pipeline:

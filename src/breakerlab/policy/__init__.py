@@ -1,21 +1,48 @@
-"""The small core: breaker, backoff with jitter, retry cap and retry budget. Standard library only."""
+"""The small core: breaker, backoff with jitter, retry cap and budget, fallback, and the guard that applies them.
+
+Standard library only, `transport` apart. The guard is loaded when it is first used: a service that takes only the
+breaker does not wait for it.
+"""
+
+from typing import TYPE_CHECKING
 
 from breakerlab.policy.backoff import Backoff
-from breakerlab.policy.breaker import Breaker, CircuitBreaker, CircuitOpenError, CircuitState, Permit, State
+from breakerlab.policy.breaker import Breaker, CircuitOpenError, CircuitState, State
 from breakerlab.policy.budget import RetryBudget, TokenBucket
+from breakerlab.policy.circuit import BreakerEvent, CircuitBreaker, Permit, Snapshot
+from breakerlab.policy.fallback import Fallback
+from breakerlab.policy.outcome import Classify, Outcome
 from breakerlab.policy.policy import Policy
 from breakerlab.policy.retry import Retry
 
+if TYPE_CHECKING:
+    from breakerlab.policy.guard import Answer, Guard
+
 __all__ = [
+    "Answer",
     "Backoff",
     "Breaker",
+    "BreakerEvent",
     "CircuitBreaker",
     "CircuitOpenError",
     "CircuitState",
+    "Classify",
+    "Fallback",
+    "Guard",
+    "Outcome",
     "Permit",
     "Policy",
     "Retry",
     "RetryBudget",
+    "Snapshot",
     "State",
     "TokenBucket",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name in ("Answer", "Guard"):
+        from breakerlab.policy import guard
+
+        return getattr(guard, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

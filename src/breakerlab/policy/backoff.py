@@ -5,12 +5,14 @@ late draws exactly at the cap, and the clients would march in step again. Decorr
 after the draw, so it does just that: at a cap of 20 times the base, 41 % of its draws are the cap.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import field
 from typing import Any
 
 from breakerlab.policy import parameter
+from breakerlab.policy.value import Value, value
 
 NONE, FULL, ADDITIVE, EQUAL, DECORRELATED, SDK = 0, 1, 2, 3, 4, 5
 JITTERS = {
@@ -64,8 +66,8 @@ def largest_safe_exponent(base: float, factor: float) -> float:
     return max(headroom, 0.0) / math.log2(factor)
 
 
-@dataclass(frozen=True, slots=True)
-class Backoff:
+@value
+class Backoff(Value):
     """Exponential backoff: a term of `base * factor**(n - 1)` seconds after the n-th failed attempt, at most `cap`.
 
     base: seconds, above 0. factor: at least 1 (1 is a fixed delay). cap: seconds, at least `base`.
@@ -80,8 +82,8 @@ class Backoff:
     factor: float = 2.0
     cap: float = 60.0
     jitter: str = "full"
-    jitter_code: int = field(init=False, repr=False, compare=False)
-    top_exponent: float = field(init=False, repr=False, compare=False)
+    jitter_code: int = field(init=False)
+    top_exponent: float = field(init=False)
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -99,12 +101,3 @@ class Backoff:
         `previous` is what this method gave for the attempt before, 0.0 for the first; only decorrelated jitter uses it.
         """
         return delay(self, attempt, previous, u)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The four parameters as a plain dict, for JSON or TOML."""
-        return {key: value for key, value in asdict(self).items() if key not in ("jitter_code", "top_exponent")}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Backoff":
-        """The backoff that `to_dict` described. Raises ValueError naming an unknown or wrong field."""
-        return cls(**parameter.known_keys("Backoff", data, ("base", "factor", "cap", "jitter")))

@@ -6,13 +6,16 @@ at most a tenth to the load, however many calls fail (Google, "Site Reliability 
 The rules are plain functions over a state object `t`, as in `breaker.py`. Time is passed in, never fetched.
 """
 
-import threading
+from __future__ import annotations
+
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import field
 from typing import Any
 
 from breakerlab.policy import parameter
+from breakerlab.policy.lock import fork_safe_lock
+from breakerlab.policy.value import Value, value
 
 DEPOSITS = ("call", "success")
 ALMOST_ONE = 1.0 - 1e-9  # tokens: what ten deposits of 0.1 come to, rounding included, buys one retry
@@ -51,8 +54,8 @@ def earn(t: Any, now: float) -> None:
     t.refilled_at = now
 
 
-@dataclass(frozen=True, slots=True)
-class RetryBudget:
+@value
+class RetryBudget(Value):
     """How many retries all calls together may make.
 
     ratio: tokens, each worth one retry, that a call earns, from 0 to 1. deposit: "call" earns when a call begins,
@@ -65,7 +68,7 @@ class RetryBudget:
     deposit: str = "call"
     minimum_rate: float = 0.0
     burst: float = 10.0
-    per_success: int = field(init=False, repr=False, compare=False)
+    per_success: int = field(init=False)
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -75,15 +78,6 @@ class RetryBudget:
         rate = parameter.real("RetryBudget.minimum_rate", self.minimum_rate, or_equal=True)
         set_field(self, "minimum_rate", rate)
         set_field(self, "burst", parameter.real("RetryBudget.burst", self.burst, above=1.0, or_equal=True))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The parameters as a plain dict, for JSON or TOML."""
-        return {name: getattr(self, name) for name in ("ratio", "deposit", "minimum_rate", "burst")}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "RetryBudget":
-        """The budget that `to_dict` described. Raises ValueError naming an unknown or wrong field."""
-        return cls(**parameter.known_keys("RetryBudget", data, ("ratio", "deposit", "minimum_rate", "burst")))
 
 
 class _Level:
@@ -114,7 +108,7 @@ class TokenBucket:
     def __init__(self, budget: RetryBudget, clock: Callable[[], float] = time.monotonic) -> None:
         self._budget = budget
         self._clock = clock
-        self._lock = threading.RLock()  # a signal handler may call while its own thread is inside
+        self._lock = fork_safe_lock()
         self._level = _Level(budget, clock())
 
     @property

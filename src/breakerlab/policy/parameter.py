@@ -1,18 +1,30 @@
 """What a policy's parameters may be: each check names the parameter, what it got, and what would be right."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+TOO_MANY = 2**53  # beyond this, neither JSON nor the simulator's numbers hold every whole number
 
-def real(name: str, value: object, *, above: float = 0.0, or_equal: bool = False, below: float = math.inf) -> float:
+
+def real(
+    name: str,
+    value: object,
+    *,
+    above: float = 0.0,
+    or_equal: bool = False,
+    below: float = math.inf,
+    most: float = math.inf,
+) -> float:
     """`value` as a finite float in the range asked for. Raises ValueError naming the parameter."""
     number = _as_float(value)
-    low_enough = number < below
     high_enough = number >= above if or_equal else number > above
-    if not (math.isfinite(number) and low_enough and high_enough):
+    if not (math.isfinite(number) and high_enough and number < below and number <= most):
         bound = f"{'at least' if or_equal else 'above'} {above:g}"
         limit = f" and below {below:g}" if math.isfinite(below) else ""
+        limit += f" and at most {most:g}" if math.isfinite(most) else ""
         raise ValueError(f"{name} must be a finite number {bound}{limit}, not {value!r}")
     return number
 
@@ -36,8 +48,9 @@ def _as_float(value: object) -> float:
 
 def count(name: str, value: object, *, least: int = 1) -> int:
     """`value` as a whole number of at least `least`. Raises ValueError naming the parameter."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < TOO_MANY:
+        limit = " and below 2**53" if isinstance(value, int) and value >= TOO_MANY else ""
+        raise ValueError(f"{name} must be a whole number of at least {least}{limit}, not {value!r}")
     return value
 
 

@@ -1,20 +1,27 @@
 """A policy: what one call may do when the service struggles, as one frozen value."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from breakerlab.policy import parameter
 from breakerlab.policy.backoff import Backoff
-from breakerlab.policy.breaker import Breaker
+from breakerlab.policy.breaker import HALF_OPEN_TIMEOUT, Breaker
+from breakerlab.policy.fallback import Fallback
 from breakerlab.policy.retry import Retry
+from breakerlab.policy.value import Value, value
+
+if TYPE_CHECKING:
+    from breakerlab.policy.guard import Guard
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Timeout, retries and breaker of one call: retry( breaker( timeout( call ))). Each attempt passes the breaker.
+@value
+class Policy(Value):
+    """What one call may do: fallback( retry( breaker( timeout( call )))). Each attempt passes the breaker.
 
     timeout: seconds for one attempt, above 0. retry: None for a single attempt. breaker: None for no circuit.
+    fallback: who answers when all of this has failed; None for nobody.
     An open circuit ends the retries of a call at once, unless `Retry.wait_for_probe`.
     Raises ValueError naming a parameter that is out of range.
     """
@@ -22,6 +29,7 @@ class Policy:
     timeout: float = 10.0
     retry: Retry | None = None
     breaker: Breaker | None = None
+    fallback: Fallback | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "timeout", parameter.real("Policy.timeout", self.timeout))
@@ -29,33 +37,55 @@ class Policy:
             raise ValueError(f"Policy.retry must be a Retry or None, not {self.retry!r}")
         if not isinstance(self.breaker, Breaker | None):
             raise ValueError(f"Policy.breaker must be a Breaker or None, not {self.breaker!r}")
+        if not isinstance(self.fallback, Fallback | None):
+            raise ValueError(f"Policy.fallback must be a Fallback or None, not {self.fallback!r}")
+        longest = None if self.breaker is None else self.breaker.half_open_timeout
+        if longest is not None and longest < self.timeout:
+            raise ValueError(
+                f"Breaker.half_open_timeout ({longest:g} s) must be at least Policy.timeout ({self.timeout:g} s): "
+                "a slower probe would be given up, and its success could not close the circuit"
+            )
+
+    def fitted_breaker(self) -> Breaker | None:
+        """The breaker, with a half-open timeout that no probe within the policy's timeout can exceed."""
+        if self.breaker is None or self.breaker.half_open_timeout is not None:
+            return self.breaker
+        return replace(
+            self.breaker, half_open_timeout=max(HALF_OPEN_TIMEOUT, self.breaker.recovery_timeout, self.timeout)
+        )
+
+    def guard(self, name: str = "", **live: Any) -> Guard:
+        """A `Guard` that runs calls under this policy. `live` are the keywords of `Guard`, which describes them."""
+        from breakerlab.policy.guard import Guard
+
+        return Guard(self, name, **live)
 
     @classmethod
-    def none(cls) -> "Policy":
+    def none(cls) -> Policy:
         """One attempt, no circuit."""
         return cls()
 
     @classmethod
-    def naive(cls) -> "Policy":
+    def naive(cls) -> Policy:
         """The incident article's: a fixed 2 s delay whatever the server asks for, ten attempts, no circuit."""
         fixed = Backoff(base=2.0, factor=1.0, cap=2.0, jitter="none")
         retry = Retry(attempts=10, total_time=None, final_reserve=0.0, backoff=fixed, retry_after_limit=None)
         return cls(retry=retry)
 
     @classmethod
-    def openai_sdk(cls) -> "Policy":
+    def openai_sdk(cls) -> Policy:
         """What openai-python does by default: 2 retries, 0.5 s doubling to 8 s, Retry-After obeyed up to 120 s.
 
         The constants are those of version 3.57, `_constants.py`: DEFAULT_TIMEOUT, DEFAULT_MAX_RETRIES,
-        INITIAL_RETRY_DELAY, MAX_RETRY_DELAY, MAX_RETRY_AFTER_DELAY. One thing differs: there a Retry-After takes the
-        place of the backoff, here the longer of the two counts.
+        INITIAL_RETRY_DELAY, MAX_RETRY_DELAY, MAX_RETRY_AFTER_DELAY. Two things differ: there a Retry-After takes the
+        place of the backoff, here the backoff comes on top; and the SDK retries a 409, which counts as ignored here.
         """
         backoff = Backoff(base=0.5, factor=2.0, cap=8.0, jitter="sdk")
         retry = Retry(attempts=3, total_time=None, final_reserve=0.0, backoff=backoff, retry_after_limit=120.0)
         return cls(timeout=600.0, retry=retry)
 
     @classmethod
-    def recommended(cls) -> "Policy":
+    def recommended(cls) -> Policy:
         """Three attempts in 15 s with full jitter, a quarter of the time kept for the last, and a circuit."""
         jittered = Backoff(base=0.5, factor=2.0, cap=8.0, jitter="full")
         return cls(
@@ -63,18 +93,8 @@ class Policy:
             breaker=Breaker(failure_threshold=5, recovery_timeout=5.0, half_open_max_calls=1),
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """The policy as nested plain dicts, for JSON or TOML; a part that is off has no key."""
-        retry = {} if self.retry is None else {"retry": self.retry.to_dict()}
-        breaker = {} if self.breaker is None else {"breaker": self.breaker.to_dict()}
-        return {"timeout": self.timeout, **retry, **breaker}
-
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Policy":
-        """The policy that `to_dict` described. Raises ValueError naming an unknown or wrong field."""
-        fields = dict(parameter.known_keys("Policy", data, ("timeout", "retry", "breaker")))
-        if fields.get("retry") is not None:
-            fields["retry"] = Retry.from_dict(fields["retry"])
-        if fields.get("breaker") is not None:
-            fields["breaker"] = Breaker.from_dict(fields["breaker"])
-        return cls(**fields)
+    def _read(cls, name: str, given: Any) -> Any:
+        parts: dict[str, type[Value]] = {"retry": Retry, "breaker": Breaker, "fallback": Fallback}
+        part = parts.get(name)
+        return given if part is None or given is None else part.from_dict(given)

@@ -1,17 +1,18 @@
 """When to retry, and when to stop: a cap on attempts and on total time, with a reserve kept for the final attempt."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from breakerlab.policy import parameter
 from breakerlab.policy.backoff import Backoff
 from breakerlab.policy.budget import RetryBudget
+from breakerlab.policy.value import Value, value
 
 STOP = -1.0
 NOT_OBEYED = -1.0
-FIELDS = ("attempts", "total_time", "final_reserve", "backoff", "retry_after_limit", "wait_for_probe", "budget")
 AHEAD = 0.01  # of reserve * (1 - reserve) * total: how far ahead of the last start an earlier attempt is cut
 
 
@@ -51,15 +52,16 @@ def start_after_refusal(r: Any, made: int, started: float, now: float, wait: flo
 
 
 def start_from(r: Any, made: int, started: float, now: float, wait: float, earliest: float) -> float:
-    """Rule: when the next attempt starts, no sooner than `earliest`, or STOP (-1) if there is none.
+    """Rule: when the next attempt starts, `wait` after `earliest`, or STOP (-1) if there is none.
 
-    A backoff that would eat into the reserve is cut short: the attempt then starts at the last moment allowed. Without
-    a reserve nothing is left at that moment, and there is no attempt.
+    The backoff comes on top of what the server asked for: else all whom one outage sent away would be back at the same
+    moment. A backoff that would eat into the reserve is cut short: the attempt then starts at the last moment allowed.
+    Without a reserve nothing is left at that moment, and there is no attempt.
     """
     latest = latest_start(r, started)
     if made >= r.attempts or now >= latest or earliest > latest:
         return STOP
-    start = max(min(now + wait, latest), earliest)
+    start = min(max(earliest, now) + wait, latest)
     return float(start) if start < started + r.total_time_limit else STOP
 
 
@@ -75,8 +77,8 @@ def time_allowed(r: Any, timeout: float, made: int, started: float, now: float) 
     return float(min(timeout, end - now))
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+@value
+class Retry(Value):
     """How often and how long to try.
 
     attempts: at most this many in all, the first included; at least 1. total_time: seconds for the whole call, waits
@@ -96,8 +98,8 @@ class Retry:
     retry_after_limit: float | None = 60.0
     wait_for_probe: bool = False
     budget: RetryBudget | None = None
-    total_time_limit: float = field(init=False, repr=False, compare=False)
-    longest_retry_after: float = field(init=False, repr=False, compare=False)
+    total_time_limit: float = field(init=False)
+    longest_retry_after: float = field(init=False)
 
     def __post_init__(self) -> None:
         set_field = object.__setattr__
@@ -137,21 +139,15 @@ class Retry:
         """Seconds that the attempt starting at `now`, with `made` before it, may take."""
         return time_allowed(self, timeout, made, started, now)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The parameters as a plain dict, for JSON or TOML; a limit or budget that is None has no key."""
-        known = {name: getattr(self, name) for name in FIELDS}
-        parts = {name: known[name].to_dict() for name in ("backoff", "budget") if known[name] is not None}
-        return {name: value for name, value in {**known, **parts}.items() if value is not None}
+    @classmethod
+    def _absent(cls) -> dict[str, None]:
+        return {"total_time": None, "retry_after_limit": None}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Retry":
-        """The retry that `to_dict` described. Raises ValueError naming an unknown or wrong field."""
-        fields = {"total_time": None, "retry_after_limit": None, **parameter.known_keys("Retry", data, FIELDS)}
-        if "backoff" in fields:
-            fields["backoff"] = Backoff.from_dict(fields["backoff"])
-        if fields.get("budget") is not None:
-            fields["budget"] = RetryBudget.from_dict(fields["budget"])
-        return cls(**fields)
+    def _read(cls, name: str, given: Any) -> Any:
+        parts: dict[str, type[Value]] = {"backoff": Backoff, "budget": RetryBudget}
+        part = parts.get(name)
+        return given if part is None or given is None else part.from_dict(given)
 
 
 def _or_none(start: float) -> float | None:

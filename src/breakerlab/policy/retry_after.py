@@ -1,5 +1,7 @@
 """How long a response asks to wait. Headers are untrusted: whatever they hold, reading them never raises."""
 
+from __future__ import annotations
+
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +25,18 @@ def retry_after_of(headers: Mapping[str, str], wall: Callable[[], float] = time.
     if seconds is None:
         seconds = _until(named, wall)
     return None if seconds is None else max(0.0, seconds)
+
+
+def retry_after_in(subject: object) -> float:
+    """Seconds that a response, or an exception or its `response`, asks to wait; 0.0 if it does not ask."""
+    try:
+        for holder in (subject, getattr(subject, "response", None)):
+            headers = getattr(holder, "headers", None)
+            if headers is not None:
+                return retry_after_of(headers) or 0.0
+    except Exception:  # whatever passes for headers in somebody else's exception
+        return 0.0
+    return 0.0
 
 
 def _number(text: object) -> float | None:

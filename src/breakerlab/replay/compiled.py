@@ -95,4 +95,4 @@ def _compile_all(compile_one: Callable[[FunctionType], Any]) -> dict[Any, Any]:
 
 
 def _plain(record: Any) -> SimpleNamespace:
-    return SimpleNamespace(**{name: record[name].item() for name in record.dtype.names})
+    return SimpleNamespace(**{name: record[name][0].tolist() for name in record.dtype.names})

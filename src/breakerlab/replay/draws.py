@@ -8,7 +8,7 @@ generators", OOPSLA 2014). All arithmetic is on uint64 and wraps around; the int
 
 import numpy as np
 
-BACKOFF = np.uint64(1)
+BACKOFF, RECOVERY = np.uint64(1), np.uint64(2)
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)

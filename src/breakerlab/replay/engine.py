@@ -7,11 +7,11 @@ back, at that very moment.
 """
 
 from breakerlab.policy.backoff import delay
-from breakerlab.policy.breaker import REFUSED, admit, fail, reset, succeed
+from breakerlab.policy.breaker import OPEN, REFUSED, admit, fail, reset, succeed
 from breakerlab.policy.budget import fill, note_call, note_success, withdraw
 from breakerlab.policy.retry import STOP, next_start, start_after_refusal, time_allowed
 from breakerlab.replay.calendar import remove_first, schedule
-from breakerlab.replay.draws import BACKOFF, uniform
+from breakerlab.replay.draws import BACKOFF, RECOVERY, uniform
 from breakerlab.replay.tables import ATTEMPTS, EVENTS, SAMPLE_SECONDS, SCHEDULED, World
 
 # outcomes: the places of these words in `trace.schema.OUTCOMES`
@@ -258,7 +258,7 @@ def attempt(w: World, request: int, now: float) -> None:
         note_call(w.budget[0])
     a = begin_attempt(w, request, now)
     if w.policy[0].has_breaker:
-        before = w.breaker[0].generation
+        before = w.breaker[0].state_code
         permit = admit(w.breaker[0], now)
         w.requests[request].permit = permit
         note_transition(w, before, now)
@@ -282,7 +282,10 @@ def refuse(w: World, a: int, now: float) -> None:
     wait = draw_delay(w, request)
     made, began, probe_at = w.requests[request].made, w.requests[request].began, w.breaker[0].probe_at
     start = start_after_refusal(w.policy[0], made, began, now, wait, probe_at)
-    go_on(w, request, start, 503, now)
+    if start == STOP:
+        finish(w, request, ERROR, 503, now)
+    else:  # nothing was sent, so the budget is not asked
+        schedule(w, start, NEXT_ATTEMPT, request)
 
 
 def begin_attempt(w: World, request: int, now: float) -> int:
@@ -305,16 +308,26 @@ def end_attempt(w: World, a: int, outcome: int, status: int, now: float) -> None
     """The app learns how an attempt went: it tells breaker and budget, and answers, waits or gives up."""
     request = w.attempts[a].request
     record_outcome(w, a, outcome, status, now)
-    tell_breaker(w, request, outcome, now)
+    asked = w.service[0].retry_after if status == 503 else 0.0
+    tell_breaker(w, a, outcome, asked, now)
     if outcome == OK:
         if w.policy[0].has_budget:
             note_success(w.budget[0])
         finish(w, request, OK, 200, now)
         return
-    asked = w.service[0].retry_after if status == 503 else 0.0
     wait = draw_delay(w, request)
-    start = next_start(w.policy[0], w.requests[request].made, w.requests[request].began, now, wait, asked)
-    go_on(w, request, start, 502, now)
+    made, began, probe_at = w.requests[request].made, w.requests[request].began, w.breaker[0].probe_at
+    if w.policy[0].has_breaker and w.breaker[0].state_code == OPEN and now < probe_at:
+        start = start_after_refusal(w.policy[0], made, began, now, wait, probe_at)  # a retry would be refused
+    else:
+        start = next_start(w.policy[0], made, began, now, wait, asked)
+    if start == STOP:
+        finish(w, request, ERROR, 502, now)
+    elif w.policy[0].has_budget and not withdraw(w.budget[0], now):
+        record_outcome(w, begin_attempt(w, request, now), REJECTED, NO_STATUS, now)
+        finish(w, request, ERROR, 502, now)
+    else:
+        schedule(w, start, NEXT_ATTEMPT, request)
 
 
 def draw_delay(w: World, request: int) -> float:
@@ -325,30 +338,23 @@ def draw_delay(w: World, request: int) -> float:
     return float(w.requests[request].delay)
 
 
-def go_on(w: World, request: int, start: float, status: int, now: float) -> None:
-    """Retry at `start`, if the budget grants it. Without a start the call ends, and is answered with `status`."""
-    if start == STOP:
-        finish(w, request, ERROR, status, now)
-    elif w.policy[0].has_budget and not withdraw(w.budget[0], now):
-        record_outcome(w, begin_attempt(w, request, now), REJECTED, NO_STATUS, now)
-        finish(w, request, ERROR, 502, now)
-    else:
-        schedule(w, start, NEXT_ATTEMPT, request)
-
-
-def tell_breaker(w: World, request: int, outcome: int, now: float) -> None:
+def tell_breaker(w: World, a: int, outcome: int, retry_after: float, now: float) -> None:
     if not w.policy[0].has_breaker:
         return
-    before = w.breaker[0].generation
+    breaker = w.breaker[0]
+    before = breaker.state_code
+    request = w.attempts[a].request
+    permit, took = w.requests[request].permit, now - w.attempts[a].time
+    u = uniform(w.app[0].seed, w.requests[request].number, w.requests[request].made, RECOVERY)
     if outcome == OK:
-        succeed(w.breaker[0], w.requests[request].permit)
+        succeed(breaker, permit, now, took, u)
     else:
-        fail(w.breaker[0], w.requests[request].permit, now)
+        fail(breaker, permit, now, took, retry_after, u)
     note_transition(w, before, now)
 
 
-def note_transition(w: World, generation_before: int, now: float) -> None:
-    if w.breaker[0].generation != generation_before:
+def note_transition(w: World, state_before: int, now: float) -> None:
+    if w.breaker[0].state_code != state_before:
         record_event(w, now, BREAKER_STATE, w.breaker[0].state_code)
 
 

@@ -7,6 +7,8 @@ from collections import namedtuple
 
 import numpy as np
 
+from breakerlab.policy.breaker import LARGEST_WINDOW
+
 F, I = np.float64, np.int64  # noqa: E741
 
 REQUEST = np.dtype(
@@ -70,15 +72,15 @@ BUDGET = np.dtype(
 )
 BREAKER = np.dtype(
     [
-        ("probe_at", F),
-        ("recovery_timeout", F),
-        ("state_code", I),
-        ("generation", I),
-        ("failures", I),
-        ("probes", I),
-        ("successes", I),
-        ("failure_threshold", I),
-        ("half_open_max_calls", I),
+        *((name, F) for name in ("failure_rate", "slow_call_rate", "slow_call_duration", "bucket_seconds")),
+        *((name, F) for name in ("recovery_timeout", "recovery_growth", "recovery_cap", "recovery_jitter")),
+        *((name, F) for name in ("top_exponent", "half_open_timeout", "probe_at", "probes_until")),
+        *((name, I) for name in ("failure_threshold", "has_window", "window", "minimum_calls")),
+        *((name, I) for name in ("half_open_max_calls", "success_threshold")),
+        *((name, I) for name in ("mode", "state_code", "generation", "free_permit", "reason", "openings")),
+        *((name, I) for name in ("failures", "probes", "successes", "calls", "window_failures", "window_slow")),
+        *((name, I) for name in ("succeeded", "failed", "ignored", "rejected", "late", "ring_at", "bucket")),
+        ("ring", I, (LARGEST_WINDOW,)),
     ]
 )
 SERVICE = np.dtype(

@@ -101,7 +101,8 @@ def _policy(policy: Policy) -> Any:
 
 
 def _breaker(policy: Policy) -> Any:
-    record = _table(tables.BREAKER, 1, **({} if policy.breaker is None else asdict(policy.breaker)))
+    breaker = policy.fitted_breaker()
+    record = _table(tables.BREAKER, 1, **({} if breaker is None else breaker.rules()))
     reset(record[0])
     return record
 

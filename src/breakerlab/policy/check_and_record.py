@@ -1,0 +1,115 @@
+"""The older style of guarding a call: `can_execute()` first, `record_success()` or `record_failure()` afterwards.
+
+Nothing in the caller's hands ties the two together, so the permit is carried for them. Each context (a thread, a task)
+has a ledger of the permits it took and has not spent. Child tasks inherit the ledger of their parent, the same object,
+so a permit is spent once, whoever records the result. A worker thread inherits nothing: its result is credited to the
+permits that are lent in the present state, unless it might as well belong to a call from before; then it is nobody's,
+and the probe in question is given up in time.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import math
+import weakref
+from typing import Any
+
+from breakerlab.policy.breaker import AUTOMATIC, CLOSED, HALF_OPEN, METRICS_ONLY, UNCOUNTED, CircuitOpenError, State
+
+
+class Ledger:
+    """The permits that one context took in one generation and has not spent."""
+
+    __slots__ = ("__weakref__", "began", "generation", "unspent")
+
+    def __init__(self, generation: int) -> None:
+        self.generation, self.unspent, self.began = generation, 0, math.inf
+
+
+class CheckAndRecord:
+    """The four methods; the breaker lends the permits and takes them back."""
+
+    __slots__ = ("_late_until", "_ledger", "_lent", "_lent_late")
+
+    def _open_books(self) -> None:
+        self._ledger: contextvars.ContextVar[Ledger] = contextvars.ContextVar("breakerlab_ledger")
+        self._lent: weakref.WeakSet[Ledger] = weakref.WeakSet()  # ledgers of the present generation
+        self._lent_late = 0  # permits of earlier generations whose results may still come
+        self._late_until = -math.inf
+
+    def can_execute(self) -> bool:
+        """Whether a call may be made now; if so, its permit is held until its result is recorded."""
+        breaker: Any = self
+        try:
+            permit = breaker._ask()
+        except CircuitOpenError:
+            if self._ledger.get(None) is None:
+                self._ledger.set(Ledger(UNCOUNTED))  # it holds nothing: what it records is nobody else's result
+            return False
+        with breaker._lock:
+            self._settle(breaker)  # before this context's last ledger is dropped, with what it has not spent
+            ledger = self._ledger.get(None)
+            if ledger is None or ledger.generation != permit:
+                ledger = Ledger(permit)
+                self._ledger.set(ledger)
+            ledger.unspent += 1
+            ledger.began = breaker._clock()
+            if permit == breaker.generation:
+                self._lent.add(ledger)
+        return True
+
+    def record_success(self) -> None:
+        """The call succeeded. Without a permit this counts only while the circuit is closed."""
+        breaker: Any = self
+        permit, began = self._claim(breaker)
+        breaker._succeeded(permit, began)
+
+    def record_failure(self, retry_after: float = 0.0) -> None:
+        """The call failed. Without a permit this counts only while the circuit is closed.
+
+        retry_after: seconds for which the server asked to be left alone; 0.0 if it did not.
+        """
+        breaker: Any = self
+        permit, began = self._claim(breaker)
+        breaker._failed(permit, began, retry_after)
+
+    def get_state(self) -> State:
+        """The state the breaker is in."""
+        breaker: Any = self
+        state: State = breaker.state
+        return state
+
+    def _claim(self, breaker: Any) -> tuple[int, float]:
+        """The permit that a result recorded in this context spends, and when its call began."""
+        with breaker._lock:
+            self._settle(breaker)
+            ledger = self._ledger.get(None)
+            if ledger is None:
+                ledger = self._credited(breaker)
+            if ledger is not None and ledger.unspent > 0:
+                ledger.unspent -= 1
+                return ledger.generation, ledger.began
+            counts = breaker.state_code == CLOSED and breaker.mode in (AUTOMATIC, METRICS_ONLY)
+            return (breaker.generation if counts else UNCOUNTED), math.inf
+
+    def _credited(self, breaker: Any) -> Ledger | None:
+        """The ledger that pays for a result from a context that took no permit, if only a present one can."""
+        if self._lent_late > 0:
+            self._lent_late -= 1
+            if breaker.state_code == HALF_OPEN:
+                self._let_go(breaker)
+            return None
+        return next((ledger for ledger in self._lent if ledger.unspent > 0), None)
+
+    def _settle(self, breaker: Any) -> None:
+        """What was lent in an earlier generation is late from now on, and presumed dead after `half_open_timeout`."""
+        now = breaker._clock()
+        if now >= self._late_until:
+            self._lent_late = 0
+        if any(ledger.generation != breaker.generation for ledger in self._lent):
+            self._let_go(breaker)
+
+    def _let_go(self, breaker: Any) -> None:
+        self._lent_late += sum(ledger.unspent for ledger in self._lent)
+        self._late_until = breaker._clock() + breaker.half_open_timeout
+        self._lent.clear()
