@@ -241,6 +241,23 @@ def test_what_the_circuit_refuses_is_rejected(path: Path, clock: Clock, call: Ca
     assert ends(read_trace(path)) == [(1, "connection", None), (2, "connection", None), (1, "rejected", None)]
 
 
+def test_the_circuits_changes_are_recorded(path: Path, clock: Clock, call: Call) -> None:
+    """As the notebooks draw them: 0 closed, 1 open, 2 half-open."""
+    policy = Policy(breaker=Breaker(failure_threshold=1, recovery_timeout=8.0))
+    with guarding(path, policy, clock, labels={"client": "worker-1"}) as guard:
+        with pytest.raises(ConnectionError):
+            call(guard, script(ConnectionError()))
+        clock.sleep(8.0)
+        call(guard, script("fine"))
+        guard.breaker.metrics_only()
+        with pytest.raises(ConnectionError):
+            call(guard, script(ConnectionError()))  # would open the circuit: nothing has changed for the calls
+        guard.breaker.force_open()
+    events = read_trace(path).events
+    assert events["value"].tolist() == [1.0, 2.0, 0.0, 1.0]
+    assert set(events["kind"]) == {"breaker"} and set(events["instance"]) == {"worker-1"}
+
+
 def test_a_refusal_has_a_number_of_its_own(path: Path, clock: Clock, call: Call) -> None:
     policy = Policy(retry=retrying(wait_for_probe=True), breaker=Breaker(failure_threshold=1, recovery_timeout=8.0))
     with guarding(path, policy, clock) as guard:

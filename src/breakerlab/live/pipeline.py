@@ -21,12 +21,11 @@ from starlette.routing import Route
 
 from breakerlab.live.incident import Incident
 from breakerlab.live.process import Order, serve, take_order
-from breakerlab.policy import BreakerEvent, CircuitOpenError, Policy, State
+from breakerlab.policy import CircuitOpenError, Policy
 from breakerlab.trace import Recorder
 
 POOL_SAMPLES = 0.5  # s between two looks at the pool
 CHAT = "/v1/chat"
-_BREAKER_CODES = {State.CLOSED: 0, State.OPEN: 1, State.HALF_OPEN: 2}
 
 
 class Workers:
@@ -80,16 +79,11 @@ class Calls:
         clock: Callable[[], float],
         draw: Callable[[], float] = random.random,
     ) -> None:
-        def log(event: BreakerEvent) -> None:
-            if event.kind == "transition":
-                recorder.event("breaker", _BREAKER_CODES[event.state], instance="pipeline")
-
         self._client = client
         self._guard = policy.guard(
             "llm",
             recorder=recorder,
             labels={"client": "pipeline", "endpoint": f"POST {CHAT}"},
-            listeners=[log],
             clock=clock,
             random=draw,
         )

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from breakerlab.policy.breaker import CircuitOpenError
+from breakerlab.policy.breaker import CircuitOpenError, State
 from breakerlab.policy.budget import TokenBucket
 from breakerlab.policy.circuit import BreakerEvent, CircuitBreaker, Permit
 from breakerlab.policy.deadline import Ended, cut_after, discard_late, run_within
@@ -37,6 +37,7 @@ from breakerlab.policy.policy import Policy
 from breakerlab.policy.retry_after import retry_after_in
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+_TRACE_CODES = {State.OPEN: 1, State.FORCED_OPEN: 1, State.HALF_OPEN: 2}  # all else lets calls through: 0
 _LONGEST_WAIT = 1e9  # seconds; what a system's timers can hold
 _LONGEST_RECORDED = 1e10  # seconds; servers send anything as Retry-After, but a trace holds no more
 _REQUESTS = 20  # bits for the numbers of one guard's requests; the 32 above differ from guard to guard
@@ -100,10 +101,11 @@ class Guard:
     its cancellation is waited for, whatever its time.
 
     breaker, bucket: a circuit and a retry budget shared with others; without them, new ones by the policy. classify,
-    listeners: as for `CircuitBreaker`. recorder: a `trace.Recorder`, told of each attempt; labels: more fields for its
-    `begin`. timeout_keyword: the function is given its seconds under this name and must keep to them; a plain one then
-    runs in the caller's thread, and else in one of its own, which is abandoned in time. discard: given what came too
-    late. clock: seconds, must never go backwards. sleep: given seconds. random: draws from [0, 1), for the jitter.
+    listeners: as for `CircuitBreaker`. recorder: a `trace.Recorder`, told of each attempt and of the circuit's changes;
+    labels: more fields for its `begin`. timeout_keyword: the function is given its seconds under this name and must
+    keep to them; a plain one then runs in the caller's thread, and else in one of its own, which is abandoned in time.
+    discard: given what came too late. clock: seconds, must never go backwards. sleep: given seconds. random: draws from
+    [0, 1), for the jitter.
 
     A copy shares the breaker and the budget. Raises ValueError for a recorder without a name.
     """
@@ -127,6 +129,8 @@ class Guard:
     ) -> None:
         if recorder is not None and not name and "service" not in (labels or {}):
             raise ValueError("Guard with a recorder needs a name: it is the service in the trace")
+        if recorder is not None:
+            listeners = (*listeners, self._record_transition)
         live: dict[str, Any] = {"clock": clock, "random": random, "classify": classify, "listeners": listeners}
         rules = policy.fitted_breaker()
         if breaker is None and rules is not None:
@@ -362,6 +366,11 @@ class Guard:
         return cut_after(attempt.seconds)
 
     # ---- the record, which must not disturb the call
+
+    def _record_transition(self, event: BreakerEvent) -> None:
+        if event.kind == "transition" and event.enforced:
+            code = _TRACE_CODES.get(event.state, 0)
+            self._recorder.event("breaker", code, instance=self._labels.get("client", self.name))
 
     def _begin(self, call: _Call) -> Any:
         fields = {"service": self.name, **self._labels, "request": call.request, "attempt": call.tries + 1}

@@ -21,7 +21,11 @@ def value(cls: type[Class]) -> type[Class]:
 
 
 class Value:
-    """A frozen value. Two are equal if they are of one class and their fields are equal, derived ones apart."""
+    """A frozen value. Two are equal if they are of one class and their fields are equal, derived ones apart.
+
+    It prints as the code that makes it, defaults included, since a later version may change them; what is off is left
+    out.
+    """
 
     __slots__ = ()
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
@@ -50,8 +54,11 @@ class Value:
         return hash((type(self), self._values()))
 
     def __repr__(self) -> str:
-        fields = (f"{name}={given!r}" for name, given in zip(self._names(), self._values(), strict=True))
+        fields = (f"{name}={getattr(self, name)!r}" for name in self._names() if not self._is_off(name))
         return f"{type(self).__name__}({', '.join(fields)})"
+
+    def _is_off(self, name: str) -> bool:
+        return getattr(self, name) is None and self.__dataclass_fields__[name].default is None
 
     def to_dict(self) -> dict[str, Any]:
         """The parameters as a plain dict, for JSON or TOML; one that is None has no key."""
