@@ -1097,3 +1097,20 @@ def test_many_tasks_share_a_guard() -> None:
     assert guard.breaker is not None
     snapshot = guard.breaker.snapshot()
     assert snapshot.succeeded + snapshot.failed + snapshot.ignored == made
+
+
+def test_what_the_reader_of_an_answer_takes_makes_no_call_slow() -> None:
+    """As of a transport: the permit is spent when the body ends, and its clock has stopped at the headers."""
+    clock = Clock()
+    breaker = CircuitBreaker(slow_call_rate=0.5, slow_call_duration=5.0, minimum_calls=1, clock=clock)
+    permit = breaker.acquire()
+    clock.now += 1.0
+    permit.stop_clock()
+    clock.now += 100.0
+    permit.success()
+    assert breaker.snapshot().slow_call_rate == 0.0
+    permit = breaker.acquire()
+    clock.now += 5.0
+    permit.stop_clock()
+    permit.success()
+    assert breaker.state is State.OPEN

@@ -93,24 +93,32 @@ class Permit(_AsyncBlock):
     As a context manager, `with` or `async with`, it is spent by what the block does.
     """
 
-    __slots__ = ("_began", "_breaker", "_generation")
+    __slots__ = ("_began", "_breaker", "_generation", "_took")
 
     def __init__(self, breaker: CircuitBreaker, generation: int, began: float) -> None:
         self._breaker = breaker
         self._generation = generation
         self._began = began
+        self._took: float | None = None
 
     def success(self) -> None:
         """The call succeeded."""
-        self._breaker._succeeded(self._spend(), self._began)
+        self._breaker._succeeded(self._spend(), self._start())
 
     def failure(self, retry_after: float = 0.0) -> None:
         """The call failed; the server asked to be left alone for `retry_after` seconds (0.0: it did not ask)."""
-        self._breaker._failed(self._spend(), self._began, retry_after)
+        self._breaker._failed(self._spend(), self._start(), retry_after)
 
     def ignored(self) -> None:
         """The call said nothing about the service's health: it was cancelled, or the request itself was wrong."""
         self._breaker._ignored(self._spend())
+
+    def stop_clock(self) -> None:
+        """The service has answered: what its reader takes from now on does not make the call a slow one."""
+        self._took = self._breaker._clock() - self._began
+
+    def _start(self) -> float:
+        return self._began if self._took is None else self._breaker._clock() - self._took
 
     def _spend(self) -> int:
         with self._breaker._lock:
@@ -124,7 +132,7 @@ class Permit(_AsyncBlock):
         if error is None:
             self.success()
         else:
-            self._breaker._raised(error, self._spend(), self._began)
+            self._breaker._raised(error, self._spend(), self._start())
 
 
 class CircuitBreaker(CheckAndRecord, _AsyncBlock):

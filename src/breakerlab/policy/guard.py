@@ -61,12 +61,12 @@ class _Attempt(NamedTuple):
     seconds: float
 
 
-class _FallBack(NamedTuple):
+class _Ask(NamedTuple):
     function: Callable[[Any], Any]
-    error: Any
+    subject: Any
 
 
-_Step = _Wait | _Attempt | _FallBack
+_Step = _Wait | _Attempt | _Ask
 
 
 @dataclass(slots=True)
@@ -258,6 +258,8 @@ class Guard:
         finally:  # also when cancelled
             call.outcome = self._outcome_of(ended)
             if self._hold is not None and call.outcome is SUCCESS and ended is not None:
+                if permit is not None:
+                    permit.stop_clock()
                 self._hold(ended.result, finish)
             else:
                 finish(ended)
@@ -306,7 +308,7 @@ class Guard:
     def _fall_back(self, call: _Call, fallback: Fallback) -> Generator[_Step, Any, Answer | None]:
         cause = call.ended.result if call.ended.error is None else call.ended.error
         for name, answer in fallback.chain:
-            ended = (yield _FallBack(answer, cause)) if callable(answer) else Ended(answer)
+            ended = (yield _Ask(answer, cause)) if callable(answer) else Ended(answer)
             if ended.error is None:
                 return Answer(ended.result, name, call.attempts, call.ended.error)
             log_mishap(f"fallback {name!r} of {self.name!r} failed", ended.error)
@@ -318,8 +320,8 @@ class Guard:
         if isinstance(step, _Wait):
             (self._sleep or time.sleep)(step.seconds)
             return None
-        if isinstance(step, _FallBack):
-            return _captured(_given_now, step.function, step.error)
+        if isinstance(step, _Ask):
+            return _captured(_given_now, step.function, step.subject)
         work = functools.partial(function, *args, **self._arguments(kwargs, step))
         began = self._clock()
         if self._timeout_keyword is None:
@@ -339,8 +341,8 @@ class Guard:
             if inspect.isawaitable(slept):
                 await slept
             return None
-        if isinstance(step, _FallBack):
-            return await _captured_async(step.function, step.error)
+        if isinstance(step, _Ask):
+            return await _captured_async(step.function, step.subject)
         began, scope, plain = self._clock(), asyncio.timeout(step.seconds), False
         try:
             async with scope:

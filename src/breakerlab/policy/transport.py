@@ -4,8 +4,10 @@
     from openai import OpenAI
     from breakerlab.policy.transport import PolicyTransport
 
-    http = httpx2.Client(transport=PolicyTransport(Policy.recommended(), httpx2.HTTPTransport()))
-    client = OpenAI(http_client=http, max_retries=0)    # its own retries off: layers multiply
+    transport = PolicyTransport(policy, httpx2.HTTPTransport(), repeatable=lambda request: True)
+    client = OpenAI(http_client=httpx2.Client(transport=transport), max_retries=0)  # its own retries off
+
+A completion is a POST, and neither SDK sends an `Idempotency-Key`: it is sent again only if `repeatable` says so.
 
 Neither library is imported here: what is needed of it is taken from the library that made the request.
 """
@@ -53,7 +55,7 @@ class PolicyTransport(_Hosts):
 
     repeatable: whether a request may be sent again; without it, methods that are idempotent, and any request with an
     `Idempotency-Key` header. A body that is read only once is never sent again. The other keywords are those of
-    `Guard`. `guards` has the guard of each host.
+    `Guard`. A fallback must give a response of the library. `guards` has the guard of each host.
 
     The timeout lasts until the response's headers. Its body counts too: a stream that fails half-way is a failure, one
     that its reader closes early is a success if anything had come of it, and else ignored.
