@@ -234,3 +234,48 @@ def kind(name: str, *bases: type[Exception]) -> Exception:
 def test_the_word_of_an_error(error: BaseException, word: str) -> None:
     assert word_of_error(error) == word
     assert word in OUTCOMES
+
+
+class TellingError(Exception):
+    status_code = 404
+
+
+class ComputingError(Exception):
+    @property
+    def response(self) -> Any:
+        return Carrier(status_code=404)
+
+
+class AskingError(Exception):
+    def __getattr__(self, name: str) -> int:
+        if name == "status":
+            return 404
+        raise AttributeError(name)
+
+
+def with_status(error: Exception) -> Exception:
+    error.status_code = 404  # type: ignore[attr-defined]
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (ValueError("plain"), FAILURE),
+        (ConnectionError(), FAILURE),
+        (TellingError(), IGNORED),
+        (ComputingError(), IGNORED),
+        (AskingError(), IGNORED),
+        (with_status(ValueError()), IGNORED),
+        (asyncio.CancelledError(), IGNORED),
+        (concurrent.futures.CancelledError(), IGNORED),
+        (KeyboardInterrupt(), IGNORED),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_breaker_looks_at_an_error_as_closely_as_it_must(error: BaseException, outcome: Outcome) -> None:
+    """Most errors can carry no status, and are not asked; these are found out however they carry it."""
+    breaker = CircuitBreaker(failure_threshold=2)
+    with pytest.raises(type(error)), breaker:
+        raise error
+    assert breaker.snapshot().failures == (1 if outcome is FAILURE else 0)

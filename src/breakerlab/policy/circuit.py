@@ -19,7 +19,7 @@ from breakerlab.policy.breaker import METRICS_ONLY, OPEN, REFUSED, STATES, UNCOU
 from breakerlab.policy.check_and_record import CheckAndRecord
 from breakerlab.policy.lock import fork_safe_lock
 from breakerlab.policy.mishap import log_mishap
-from breakerlab.policy.outcome import FAILURE, SUCCESS, Classify, Outcome, judge
+from breakerlab.policy.outcome import FAILURE, SUCCESS, Classify, Outcome, is_plain, judge
 from breakerlab.policy.retry_after import retry_after_in
 
 Result = TypeVar("Result")
@@ -371,8 +371,6 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
             now = self._clock()
             before = self.state_code
             permit = rules.admit(self, now)
-            if self.state_code != before:
-                self._note_transition(before)
             if permit == REFUSED:
                 refused_by = self.mode or self.state_code
                 retry_in = self.probe_at - now if self.state_code == OPEN else self._retry_in(now)
@@ -380,6 +378,8 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
                     self._note("rejection", self._decided, self._decided, now)
                 if self.mode == METRICS_ONLY:
                     permit = UNCOUNTED
+            elif self.state_code != before:
+                self._note_transition(before)
             lock.release()
         except BaseException:
             if lock._is_owned():
@@ -408,7 +408,10 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
         return result
 
     def _raised(self, error: BaseException, permit: int, began: float) -> None:
-        self._spend(self._outcome(None, error, permit), permit, began, retry_after_in(error))
+        if self._classify is None and is_plain(error):
+            self._failed(permit, began, 0.0)
+        else:
+            self._spend(self._outcome(None, error, permit), permit, began, retry_after_in(error))
 
     def _outcome(self, result: object, error: BaseException | None, permit: int) -> Outcome:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from enum import StrEnum
 from types import UnionType
@@ -54,6 +55,19 @@ def of_error(error: BaseException) -> Outcome:
         return IGNORED
     status = status_of(error)
     return FAILURE if status is None or status < 400 else of_status(status)
+
+
+def is_plain(error: BaseException) -> bool:
+    """Whether `error` can carry neither status nor headers, and is no cancellation: a failure, without further look."""
+    kind: Any = type(error)
+    return _is_plain_kind(kind) and not error.__dict__
+
+
+@functools.lru_cache(maxsize=512)
+def _is_plain_kind(kind: Any) -> bool:
+    telling = (*_STATUS_NAMES, "response", "headers", "__getattr__")
+    silent = kind.__getattribute__ is Exception.__getattribute__ and not any(hasattr(kind, name) for name in telling)
+    return silent and issubclass(kind, Exception) and kind.__name__ not in (_CANCELLED, *_REFUSALS)
 
 
 def status_of(subject: object) -> int | None:
