@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from breakerlab.policy import CircuitBreaker, CircuitOpenError, Classify, State
+from breakerlab.policy import BreakerEvent, CircuitBreaker, CircuitOpenError, Classify, State
 
 CLOSED, OPEN, HALF_OPEN = State.CLOSED, State.OPEN, State.HALF_OPEN
 
@@ -695,3 +695,30 @@ def test_retry_after_of_an_error_or_a_response_lengthens_the_wait() -> None:
         breaker = CircuitBreaker(1, 10.0, clock=Clock())
         assert result_of(breaker, outcome) == "failed"
         assert breaker.snapshot().retry_in == 25.0
+
+
+def test_a_coroutine_handed_to_call_is_counted_once() -> None:
+    clock = Clock()
+    breaker = CircuitBreaker(1, 10.0, clock=clock)
+    breaker.acquire().failure()
+    clock.now += 10.0
+
+    async def probe() -> str:
+        return "fine"
+
+    assert asyncio.run(breaker.call(probe)) == "fine"
+    assert (breaker.snapshot().succeeded, breaker.snapshot().ignored) == (1, 0)
+
+
+def test_in_metrics_only_a_coroutine_that_would_be_refused_is_one_rejection() -> None:
+    events: list[BreakerEvent] = []
+    breaker = CircuitBreaker(1, 10.0, clock=Clock(), listeners=[events.append])
+    breaker.metrics_only()
+    breaker.acquire().failure()
+
+    async def ask() -> str:
+        return "fine"
+
+    assert asyncio.run(breaker.call(ask)) == "fine"
+    assert breaker.snapshot().rejected == 1
+    assert [event.kind for event in events if not event.enforced].count("rejection") == 1

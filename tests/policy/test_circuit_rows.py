@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -730,3 +731,35 @@ def test_row_10_a_forked_child_goes_on_while_other_threads_hold_the_breaker() ->
         capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert run.stdout == "all well\n", run.stderr
+
+
+def test_a_call_tells_of_its_own_refusal_only() -> None:
+    """In a storm of refusals one call must not be kept telling those of all the others."""
+    counts: dict[int, int] = {}
+    started = threading.Barrier(4)
+
+    def listener(event: BreakerEvent) -> None:
+        if event.kind == "rejection":
+            counts[threading.get_ident()] = counts.get(threading.get_ident(), 0) + 1
+            time.sleep(0.001)
+
+    breaker = CircuitBreaker(1, 60.0, listeners=[listener])
+    breaker.acquire().failure()
+
+    def storm() -> None:
+        started.wait(20)
+        for _ in range(20):
+            with pytest.raises(CircuitOpenError):
+                breaker.acquire()
+
+    threads = [threading.Thread(target=storm) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(counts.values()) == [20, 20, 20, 20]
+
+
+def test_a_refusal_made_by_hand_says_what_it_can() -> None:
+    assert str(CircuitOpenError("llm")) == "circuit 'llm' is open: the next probe is due in 0 s"
+    assert CircuitOpenError().retry_in == 0.0

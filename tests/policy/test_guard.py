@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -1114,3 +1114,59 @@ def test_what_the_reader_of_an_answer_takes_makes_no_call_slow() -> None:
     permit.stop_clock()
     permit.success()
     assert breaker.state is State.OPEN
+
+
+def test_retry_after_holds_also_for_who_waits_for_the_probe(clock: Clock, call: Call) -> None:
+    """The circuit gives a server at most its own recovery cap, here 10 s; the retry gives it all that it asked for."""
+    policy = Policy(retry=retrying(2, wait_for_probe=True), breaker=Breaker(failure_threshold=1, recovery_timeout=1.0))
+    guard = clock.guard(policy)
+    assert call(guard, Script(Response(503, retry_after="30"), "fine")).value == "fine"
+    assert sum(clock.slept) >= 30.0
+    guard.breaker.reset()
+    answer = call(guard, Script(Response(503, retry_after="61"), "fine"))  # above the limit: no retry
+    assert answer.value.status_code == 503
+
+
+def test_an_unkeyed_write_that_was_refused_may_wait_for_the_probe(clock: Clock, call: Call) -> None:
+    """Nothing was sent. Once something was, there is no second attempt."""
+    policy = Policy(retry=retrying(3, wait_for_probe=True), breaker=Breaker(failure_threshold=1, recovery_timeout=1.0))
+    guard = clock.guard(policy)
+    guard.breaker.record_failure()
+    function = Script(ConnectionError())
+    with pytest.raises(ConnectionError):
+        call(guard.write(), function)
+    assert len(function.calls) == 1
+
+
+def test_the_reserve_is_used_although_timers_are_late() -> None:
+    """Real timers: the first attempt hangs and is cut, and the final attempt comes."""
+    policy = Policy(retry=Retry(attempts=3, total_time=1.0, final_reserve=0.25, backoff=Backoff(0.01, cap=0.01)))
+    hangs = []
+
+    async def hang() -> None:
+        hangs.append(1)
+        await asyncio.sleep(60.0)
+
+    async def many() -> None:
+        await asyncio.gather(*(policy.guard(str(n)).call_async(hang) for n in range(10)), return_exceptions=True)
+
+    asyncio.run(many())
+    assert len(hangs) == 20
+
+
+@pytest.mark.parametrize("kind", ["generator", "async generator"])
+def test_a_stream_is_refused_with_a_sentence(kind: str) -> None:
+    def generator() -> Iterator[int]:
+        yield 1
+
+    async def async_generator() -> AsyncIterator[int]:
+        yield 1
+
+    guard = Policy().guard("llm")
+    with pytest.raises(TypeError, match="gave a generator; guard the call that opens a stream"):
+        guard.call(generator if kind == "generator" else async_generator)
+
+
+def test_a_function_may_have_a_parameter_named_function() -> None:
+    assert Policy().guard("llm").call(lambda function: function, function="get_weather") == "get_weather"
+    assert CircuitBreaker().call(lambda function: function, function="get_weather") == "get_weather"

@@ -173,12 +173,22 @@ def test_a_test_that_raises_is_logged_and_the_status_decides(caplog: pytest.LogC
     assert caplog.text.count("a test of an outcome failed") == 8
 
 
-def test_what_is_no_test_at_all_is_logged_and_the_status_decides(caplog: pytest.LogCaptureFixture) -> None:
-    wrong: Any = "KeyError"
-    assert judge(Classify(failed=wrong), None, KeyError()) is FAILURE
-    assert judge(Classify(failed=(wrong,)), None, KeyError()) is FAILURE
-    assert judge(Classify(failed_result=wrong), "fine", None) is SUCCESS
-    assert caplog.text.count("a test of an outcome failed") == 3
+@pytest.mark.parametrize("wrong", ["KeyError", ["KeyError"], [KeyError], ("KeyError",), 404])
+@pytest.mark.parametrize("name", ["failed", "ignored", "failed_result", "ignored_result"])
+def test_what_is_no_test_at_all_is_refused_by_name(name: str, wrong: Any) -> None:
+    with pytest.raises(ValueError, match=f"^Classify.{name} must be exception types or a predicate, not "):
+        Classify(**{name: wrong})
+
+
+def test_a_union_of_types_is_one_too() -> None:
+    assert judge(Classify(ignored=KeyError | ValueError), None, KeyError()) is IGNORED
+    assert judge(Classify(failed_result=bool), "", None) is SUCCESS  # of a result every test is a predicate
+    assert judge(Classify(failed_result=bool), "text", None) is FAILURE
+
+
+def test_a_breaker_takes_no_bare_function_for_a_classify() -> None:
+    with pytest.raises(ValueError, match=r"^classify must be a Classify or None"):
+        CircuitBreaker(classify=lambda error: True)  # type: ignore[arg-type]
 
 
 def test_the_breaker_and_classify_agree() -> None:

@@ -229,20 +229,27 @@ def test_a_limit_of_0_makes_no_retry_where_the_server_asks_for_anything() -> Non
 
 
 def test_an_open_circuit_ends_the_retries_unless_the_call_waits_for_its_probe() -> None:
-    assert PATIENT.start_after_refusal(1, 0.0, 1.0, 2.0, 5.0) is None
+    assert PATIENT.next_start(1, 0.0, 1.0, 2.0, probe_at=5.0) is None
     waits = dataclasses.replace(PATIENT, wait_for_probe=True)
-    assert waits.start_after_refusal(1, 0.0, 1.0, 2.0, 5.0) == 7.0
-    assert waits.start_after_refusal(1, 0.0, 1.0, 2.0, 0.5) == 3.0  # half-open with its probes out: the backoff
-    assert waits.start_after_refusal(1, 0.0, 1.0, 2.0, 22.5) == 22.5  # longer than servers may ask
-    assert waits.start_after_refusal(1, 0.0, 1.0, 2.0, 22.6) is None  # too late for a last attempt
-    assert waits.start_after_refusal(4, 0.0, 1.0, 2.0, 5.0) is None  # a refusal was an attempt
+    assert waits.next_start(1, 0.0, 1.0, 2.0, probe_at=5.0) == 7.0
+    assert waits.next_start(1, 0.0, 1.0, 2.0, probe_at=0.5) == 3.0  # half-open with its probes out: the backoff
+    assert waits.next_start(1, 0.0, 1.0, 2.0, probe_at=22.5) == 22.5  # longer than servers may ask
+    assert waits.next_start(1, 0.0, 1.0, 2.0, probe_at=22.6) is None  # too late for a last attempt
+    assert waits.next_start(4, 0.0, 1.0, 2.0, probe_at=5.0) is None  # a refusal was an attempt
+
+
+def test_who_waits_for_the_probe_waits_for_the_server_too() -> None:
+    waits = dataclasses.replace(PATIENT, wait_for_probe=True)
+    assert waits.next_start(1, 0.0, 1.0, 2.0, retry_after=9.0, probe_at=5.0) == 12.0
+    assert waits.next_start(1, 0.0, 1.0, 2.0, retry_after=3.0, probe_at=5.0) == 7.0
+    assert waits.next_start(1, 0.0, 1.0, 2.0, retry_after=20.001, probe_at=5.0) is None
 
 
 @given(st.floats(0.0, 1e6), st.floats(1e-6, 1e4))
 def test_who_waits_for_the_probe_is_not_a_rounding_too_early(now: float, seconds: float) -> None:
     waits = Retry(total_time=None, wait_for_probe=True)
     probe_at = now + seconds
-    start = waits.start_after_refusal(1, 0.0, now, 0.0, probe_at)
+    start = waits.next_start(1, 0.0, now, 0.0, probe_at=probe_at)
     assert start is not None and start >= probe_at
 
 

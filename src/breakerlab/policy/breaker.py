@@ -157,7 +157,12 @@ def ignore(b: Any, permit: int) -> None:
         b.late += 1
         return
     b.ignored += 1
-    if b.state_code == HALF_OPEN:
+    give_back(b, permit)
+
+
+def give_back(b: Any, permit: int) -> None:
+    """Rule: no call was made with `permit`; if it was a probe's, it is free again."""
+    if permit == b.generation and b.state_code == HALF_OPEN:
         b.probes -= 1
 
 
@@ -254,17 +259,20 @@ class CircuitOpenError(Exception):
     @property
     def name(self) -> str:
         """The breaker's name."""
-        return str(self.args[0])
+        return str(self._given(0, ""))
 
     @property
     def state(self) -> State:
         """The state that refused."""
-        return State(self.args[1])
+        return State(self._given(1, State.OPEN))
 
     @property
     def retry_in(self) -> float:
         """Seconds until the next probe may be made: 0 while half-open with all probes out, infinite by hand."""
-        return float(self.args[2])
+        return float(self._given(2, 0.0))
+
+    def _given(self, place: int, otherwise: Any) -> Any:
+        return self.args[place] if len(self.args) > place else otherwise
 
     def __str__(self) -> str:
         wait = "its probes are still out"

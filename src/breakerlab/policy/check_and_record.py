@@ -29,11 +29,12 @@ class Ledger:
 class CheckAndRecord:
     """The four methods; the breaker lends the permits and takes them back."""
 
-    __slots__ = ("_late_until", "_ledger", "_lent", "_lent_late")
+    __slots__ = ("_late_until", "_ledger", "_lent", "_lent_in", "_lent_late")
 
     def _open_books(self) -> None:
         self._ledger: contextvars.ContextVar[Ledger] = contextvars.ContextVar("breakerlab_ledger")
         self._lent: weakref.WeakSet[Ledger] = weakref.WeakSet()  # ledgers of the present generation
+        self._lent_in = UNCOUNTED
         self._lent_late = 0  # permits of earlier generations whose results may still come
         self._late_until = -math.inf
 
@@ -106,8 +107,9 @@ class CheckAndRecord:
         now = breaker._clock()
         if now >= self._late_until:
             self._lent_late = 0
-        if any(ledger.generation != breaker.generation for ledger in self._lent):
+        if self._lent_in != breaker.generation:
             self._let_go(breaker)
+            self._lent_in = breaker.generation
 
     def _let_go(self, breaker: Any) -> None:
         self._lent_late += sum(ledger.unspent for ledger in self._lent)

@@ -8,11 +8,12 @@ import inspect
 import math
 import os
 import random as chance
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from breakerlab.policy import breaker as rules
 from breakerlab.policy.breaker import METRICS_ONLY, OPEN, REFUSED, STATES, UNCOUNTED, Breaker, CircuitOpenError, State
@@ -150,9 +151,9 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
 
     Takes the fields of `Breaker`. name: for errors and events. clock: seconds, must never go backwards. random: draws
     from [0, 1), for the recovery's jitter. classify: what counts as a failure; without it, exceptions and returned
-    responses are judged by their HTTP status where they have one. listeners: called with each `BreakerEvent`, in order,
-    outside the lock; what a listener raises is logged and never reaches the call. A stream is never slow, since its
-    reader's pace is in it.
+    responses are judged by their HTTP status where they have one. listeners: called with each `BreakerEvent`,
+    transitions in order, outside the lock; what a listener raises is logged and never reaches the call. A stream is
+    never slow, since its reader's pace is in it.
 
     A copy or an unpickled breaker has the same rules, and has seen nothing. A forked child goes on with its parent's
     state of that moment, on its own. Raises ValueError naming a parameter that is out of range.
@@ -167,9 +168,19 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
         "slow_call_rate", "state_code", "succeeded", "success_threshold", "successes", "top_exponent", "window",
         "window_failures", "window_slow",
     )  # fmt: skip
-    if TYPE_CHECKING:  # the state that the rules read and write
-
-        def __getattr__(self, name: str) -> Any: ...
+    state_code: int
+    mode: int
+    generation: int
+    free_permit: int
+    probe_at: float
+    half_open_timeout: float
+    recovery_jitter: float
+    bucket_seconds: float
+    slow_call_duration: float
+    window_failures: int
+    window_slow: int
+    calls: int
+    reason: int
 
     def __init__(
         self, failure_threshold: int | None = None, recovery_timeout: float = 30.0, half_open_max_calls: int = 1, *,
@@ -185,6 +196,8 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
             window, window_seconds, minimum_calls, recovery_growth, recovery_cap, recovery_jitter, success_threshold,
             half_open_timeout,
         )  # fmt: skip
+        if not isinstance(classify, Classify | None):
+            raise ValueError(f"classify must be a Classify or None, not {classify!r}")
         for rule, value in self._config.rules().items():
             setattr(self, rule, value)
         self.ring = [0] * max(self._config.window, 3 * rules.BUCKETS)
@@ -192,7 +205,7 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
         self._listeners = tuple(listeners)
         self._timed = self.bucket_seconds > 0.0 or self.slow_call_duration < math.inf
         self._events: deque[BreakerEvent] = deque()
-        self._delivering = 0
+        self._delivering: tuple[int, int] | None = None
         self._lock = fork_safe_lock()
         self._open_books()
         rules.reset(self)
@@ -254,7 +267,7 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
             permit = self._ask()
         return Permit(self, permit, self._clock() if self._timed else 0.0)
 
-    def call(self, function: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+    def call(self, function: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Result:
         """`function(*args, **kwargs)`, if the circuit allows it. Raises CircuitOpenError, or what `function` does.
 
         If it returns a coroutine or a generator, that is guarded instead, from its first step to its end.
@@ -308,8 +321,10 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
 
     def _when_it_runs(self, lazy: Any, permit: int) -> Any:
         """A coroutine or generator has done nothing yet: its permit is for when it does."""
-        if self.state_code == rules.HALF_OPEN:
-            self._ignored(permit)
+        if permit < 0:
+            return lazy
+        with self._lock:
+            rules.give_back(self, permit)
         if isinstance(lazy, CoroutineType):
             return self._coroutine(lazy)
         return self._stream(lazy) if isinstance(lazy, GeneratorType) else self._async_stream(lazy)
@@ -365,7 +380,7 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
 
     def _ask(self) -> int:
         """A permit by the rules, where reading `free_permit` gave none. Raises CircuitOpenError."""
-        lock = self._lock
+        lock, refused_by = self._lock, REFUSED
         try:
             lock.acquire()
             now = self._clock()
@@ -375,7 +390,7 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
                 refused_by = self.mode or self.state_code
                 retry_in = self.probe_at - now if self.state_code == OPEN else self._retry_in(now)
                 if self._listeners:
-                    self._note("rejection", self._decided, self._decided, now)
+                    rejection = self._event("rejection", self._decided, self._decided, now)
                 if self.mode == METRICS_ONLY:
                     permit = UNCOUNTED
             elif self.state_code != before:
@@ -391,6 +406,8 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
             except BaseException:  # interrupted in a listener: the permit must not be lost
                 self._ignored(permit)
                 raise
+        if refused_by >= 0 and self._listeners:
+            self._tell_rejection(rejection)
         if permit == REFUSED:
             raise CircuitOpenError(self._name, STATES[refused_by], retry_in)
         return permit
@@ -493,21 +510,36 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
 
     def _note(self, kind: str, before: State, after: State, now: float) -> None:
         if self._listeners:
-            facts = (now, self._retry_in(now), rules.REASONS[self.reason], self.mode != METRICS_ONLY)
-            self._events.append(BreakerEvent(kind, self._name, before, after, *facts))
+            self._events.append(self._event(kind, before, after, now))
+
+    def _event(self, kind: str, before: State, after: State, now: float) -> BreakerEvent:
+        facts = (now, self._retry_in(now), rules.REASONS[self.reason], self.mode != METRICS_ONLY)
+        return BreakerEvent(kind, self._name, before, after, *facts)
 
     def _deliver(self) -> None:
-        """Tell the listeners what is to be told, in order: whoever delivers first delivers for all."""
+        """Tell the listeners of transitions, in order: whoever delivers first delivers for all.
+
+        A rejection is told by the call that it befalls, lest in an outage one call be kept telling those of all others;
+        queued behind the event that its own thread is telling, if a listener was refused.
+        """
+        me = os.getpid(), threading.get_ident()
         while self._events:
             with self._lock:
-                if not self._events or self._delivering == os.getpid():
+                # a forked child must not wait for a thread that it does not have
+                if not self._events or (self._delivering is not None and self._delivering[0] == me[0]):
                     return
-                self._delivering = os.getpid()  # a forked child must not wait for a thread that it does not have
+                self._delivering = me
                 event = self._events.popleft()
             try:
                 self._tell(event)
             finally:
-                self._delivering = 0
+                self._delivering = None
+
+    def _tell_rejection(self, event: BreakerEvent) -> None:
+        if self._delivering == (os.getpid(), threading.get_ident()):
+            self._events.append(event)
+        else:
+            self._tell(event)
 
     def _tell(self, event: BreakerEvent) -> None:
         for listener in self._listeners:

@@ -45,22 +45,27 @@ class Fallback(Value):
 
     def to_dict(self) -> dict[str, Any]:
         """The answers by name as a plain dict; of a function only its name, since JSON and TOML cannot hold it."""
-        return {
-            name: {"function": _shown(answer)} if callable(answer) else {"value": answer} for name, answer in self.chain
-        }
+        return {name: _plain(answer) for name, answer in self.chain}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Fallback:
-        """The fallback that `to_dict` described. Raises ValueError for an answer that was a function."""
+        """The fallback of these answers by name, {"message": "Try again soon."}; one that is itself a dict stands in
+        {"value": ...}. Raises ValueError for an answer that was a function."""
         if not isinstance(data, Mapping):
             raise ValueError(f"Fallback must be a table of its answers, not {data!r}")
         for name, answer in data.items():
-            if not isinstance(answer, Mapping) or list(answer) != ["value"]:
+            if isinstance(answer, Mapping) and list(answer) != ["value"]:
                 raise ValueError(
-                    f"Fallback.{name} must be a table with a 'value', not {answer!r}; a function cannot be read back: "
-                    "leave it out, and add it with dataclasses.replace(policy, fallback=Fallback(...))"
+                    f"Fallback.{name} must be a plain value or a table with a 'value', not {answer!r}; a function "
+                    "cannot be read back: add it with dataclasses.replace(policy, fallback=Fallback(...))"
                 )
-        return cls(**{name: answer["value"] for name, answer in data.items()})
+        return cls(**{name: given["value"] if isinstance(given, Mapping) else given for name, given in data.items()})
+
+
+def _plain(answer: Any) -> Any:
+    if callable(answer):
+        return {"function": _shown(answer)}
+    return {"value": answer} if isinstance(answer, Mapping) or answer is None else answer
 
 
 def _name_of(answer: Any) -> str:

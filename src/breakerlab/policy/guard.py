@@ -147,17 +147,17 @@ class Guard:
 
     # ---- ways in
 
-    def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def call(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """`function(*args, **kwargs)` under the policy; of a coroutine function, the awaitable of it."""
         if inspect.iscoroutinefunction(function):
             return self.call_async(function, *args, **kwargs)
         return self.answer(function, *args, **kwargs).value
 
-    async def call_async(self, function: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
+    async def call_async(self, function: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Any:
         """`await function(*args, **kwargs)` under the policy."""
         return (await self.answer_async(function, *args, **kwargs)).value
 
-    def answer(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Answer:
+    def answer(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Answer:
         """As `call`, with who served the answer and in how many attempts."""
         course = self._course()
         step = next(course)
@@ -168,7 +168,7 @@ class Guard:
             course.close()
         return _told(step)
 
-    async def answer_async(self, function: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Answer:
+    async def answer_async(self, function: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Answer:
         """As `call_async`, with who served the answer and in how many attempts."""
         course = self._course()
         step = next(course)
@@ -288,22 +288,25 @@ class Guard:
 
     def _next_start(self, call: _Call) -> float | None:
         """When the next attempt starts; None if there is none."""
-        retry = self.policy.retry
-        if retry is None or not self._repeatable:
+        retry, refusal = self.policy.retry, call.ended.error
+        refused = isinstance(refusal, CircuitOpenError)
+        if retry is None or (refused and not retry.wait_for_probe):
+            return None
+        if not self._repeatable and call.attempts > 0:
             return None
         call.wait = retry.backoff.delay(call.tries, call.wait, self._random())
-        now, refusal = self._clock(), call.ended.error
-        if isinstance(refusal, CircuitOpenError):
-            return retry.start_after_refusal(call.tries, call.started, now, call.wait, now + refusal.retry_in)
-        until_probe = 0.0 if self.breaker is None else self.breaker.retry_in
-        if until_probe > 0.0:  # this failure opened the circuit, or it is open since: a retry would be refused
-            start = retry.start_after_refusal(call.tries, call.started, now, call.wait, now + until_probe)
-        else:
-            start = retry.next_start(call.tries, call.started, now, call.wait, call.retry_after)
-        if start is not None and self.bucket is not None and not self.bucket.withdraw():
+        now = self._clock()
+        until_probe = refusal.retry_in if isinstance(refusal, CircuitOpenError) else self._until_probe()
+        asked = 0.0 if refused else call.retry_after
+        start = retry.next_start(call.tries, call.started, now, call.wait, asked, now + until_probe)
+        if start is not None and not refused and self.bucket is not None and not self.bucket.withdraw():
             self._end(self._begin(call), "rejected")
             return None
         return start
+
+    def _until_probe(self) -> float:
+        """Seconds for which a retry would be refused: a failure may just have opened the circuit."""
+        return 0.0 if self.breaker is None else self.breaker.retry_in
 
     def _fall_back(self, call: _Call, fallback: Fallback) -> Generator[_Step, Any, Answer | None]:
         cause = call.ended.result if call.ended.error is None else call.ended.error
@@ -331,6 +334,8 @@ class Guard:
         if inspect.iscoroutine(ended.result):
             ended.result.close()
             raise TypeError(f"{_name(function)} gave a coroutine; use `await guard.call_async({_name(function)}, ...)`")
+        if inspect.isgenerator(ended.result) or inspect.isasyncgen(ended.result):
+            raise TypeError(f"{_name(function)} gave a generator; guard the call that opens a stream, or use a breaker")
         return ended
 
     async def _do_async(self, step: _Step, function: Callable[..., Any], args: Any, kwargs: Any) -> Ended | None:

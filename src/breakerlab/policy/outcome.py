@@ -92,13 +92,21 @@ class Classify(Value):
 
     ignored, failed: exception types, or a predicate of the exception; `ignored` is asked first. Where `failed` is
     given, an exception that it does not claim is ignored. failed_result, ignored_result: predicates of what was
-    returned. What no test decides is judged by its HTTP status, as is what makes a test raise.
+    returned. What no test decides is judged by its HTTP status, as is what makes a test raise. Raises ValueError for
+    what is no test.
     """
 
     failed: Test | None = None
     ignored: Test | None = None
     failed_result: Callable[[Any], bool] | None = None
     ignored_result: Callable[[Any], bool] | None = None
+
+    def __post_init__(self) -> None:
+        for name in self._names():
+            test = getattr(self, name)
+            kinds = test if isinstance(test, tuple) else (test,)
+            if test is not None and not all(callable(kind) or isinstance(kind, UnionType) for kind in kinds):
+                raise ValueError(f"Classify.{name} must be exception types or a predicate, not {test!r}")
 
     def error(self, error: BaseException) -> Outcome:
         """The outcome of a call that raised `error`."""

@@ -13,7 +13,7 @@ from breakerlab.policy.value import Value, value
 
 STOP = -1.0
 NOT_OBEYED = -1.0
-AHEAD = 0.01  # of reserve * (1 - reserve) * total: how far ahead of the last start an earlier attempt is cut
+AHEAD_SHARE, AHEAD_SECONDS, MOST_AHEAD = 0.005, 0.02, 0.1  # of the time until the last start; seconds
 
 
 def latest_start(r: Any, started: float) -> float:
@@ -22,46 +22,43 @@ def latest_start(r: Any, started: float) -> float:
 
 
 def cut(r: Any, started: float) -> float:
-    """Rule: when an attempt that is not the final one is cut.
+    """Rule: when an attempt that is not the final one is cut: a little ahead of the last start.
 
-    A little ahead of the last start, so that an attempt that was cut, and a timer that fires late, leave the final
-    attempt its start.
+    So that an attempt that was cut, and a timer that fires late, leave the final attempt its start. asyncio's timers
+    are late by up to a millisecond and a thousandth of the wait, those of a busy machine by more.
     """
-    return float(started + r.total_time_limit * (1.0 - r.final_reserve) * (1.0 - AHEAD * r.final_reserve))
+    until = r.total_time_limit * (1.0 - r.final_reserve)
+    ahead = min(AHEAD_SHARE + AHEAD_SECONDS / until, MOST_AHEAD) if r.final_reserve > 0.0 else 0.0
+    return float(started + until * (1.0 - ahead))
 
 
-def next_start(r: Any, made: int, started: float, now: float, wait: float, retry_after: float) -> float:
+def next_start(
+    r: Any, made: int, started: float, now: float, wait: float, retry_after: float, probe_at: float
+) -> float:
     """Rule: when the next attempt starts, or STOP (-1) if there is none.
 
     `r` has the fields of a `Retry`; `made` attempts have failed by `now`; the call began at `started`; `wait` is the
-    backoff; `retry_after` is what the server asked for, 0.0 if nothing. A server that asks for longer than
-    `longest_retry_after` is not asked again.
+    backoff; `retry_after` is what the server asked for, 0.0 if nothing: one that asks for longer than
+    `longest_retry_after` is not asked again. Before `probe_at` an open circuit would refuse the attempt; up to `now`
+    nothing is in its way.
+
+    The backoff comes on top of what the server or the circuit asks for: else all whom one outage sent away would be
+    back at the same moment. A backoff that would eat into the reserve is cut short: the attempt then starts at the last
+    moment allowed. Without a reserve nothing is left at that moment, and there is no attempt.
     """
-    if r.longest_retry_after == NOT_OBEYED:
-        return start_from(r, made, started, now, wait, now)
-    if retry_after > r.longest_retry_after:
-        return STOP
-    return start_from(r, made, started, now, wait, now + retry_after)
-
-
-def start_after_refusal(r: Any, made: int, started: float, now: float, wait: float, probe_at: float) -> float:
-    """Rule: as `next_start`, when an open circuit refused the attempt and its next probe may be made at `probe_at`."""
-    if not r.wait_for_probe:
-        return STOP
-    return start_from(r, made, started, now, wait, probe_at)
-
-
-def start_from(r: Any, made: int, started: float, now: float, wait: float, earliest: float) -> float:
-    """Rule: when the next attempt starts, `wait` after `earliest`, or STOP (-1) if there is none.
-
-    The backoff comes on top of what the server asked for: else all whom one outage sent away would be back at the same
-    moment. A backoff that would eat into the reserve is cut short: the attempt then starts at the last moment allowed.
-    Without a reserve nothing is left at that moment, and there is no attempt.
-    """
+    earliest = now
+    if r.longest_retry_after != NOT_OBEYED:
+        if retry_after > r.longest_retry_after:
+            return STOP
+        earliest = now + retry_after
+    if probe_at > now:
+        if not r.wait_for_probe:
+            return STOP
+        earliest = max(earliest, probe_at)
     latest = latest_start(r, started)
     if made >= r.attempts or now >= latest or earliest > latest:
         return STOP
-    start = min(max(earliest, now) + wait, latest)
+    start = min(earliest + wait, latest)
     return float(start) if start < started + r.total_time_limit else STOP
 
 
@@ -87,7 +84,7 @@ class Retry(Value):
     retry_after_limit: seconds, at least 0; a server's Retry-After is obeyed up to this, and above it the retry is not
     made; None ignores what servers ask for. wait_for_probe: whether a call that an open circuit refuses waits for the
     next probe, the refusal counting as an attempt; else the refusal ends its retries. budget: what the retries of all
-    calls together may add; None for no limit.
+    calls together may add; None for no limit. In a dict, no key for total_time or retry_after_limit means None.
     Raises ValueError naming the parameter that is out of range.
     """
 
@@ -121,19 +118,16 @@ class Retry(Value):
         longest = NOT_OBEYED if self.retry_after_limit is None else self.retry_after_limit
         set_field(self, "longest_retry_after", longest)
 
-    def next_start(self, made: int, started: float, now: float, wait: float, retry_after: float = 0.0) -> float | None:
+    def next_start(
+        self, made: int, started: float, now: float, wait: float, retry_after: float = 0.0, probe_at: float = -math.inf
+    ) -> float | None:
         """When the attempt after `made` failed ones starts, on the clock of `started` and `now`; None to stop.
 
-        `wait` is the backoff in seconds, from `backoff.delay`; `retry_after` what the server asked for, 0 if nothing.
+        `wait` is the backoff in seconds, from `backoff.delay`; `retry_after` what the server asked for, 0 if nothing;
+        `probe_at` when an open circuit admits its next probe.
         """
-        return _or_none(next_start(self, made, started, now, wait, retry_after))
-
-    def start_after_refusal(self, made: int, started: float, now: float, wait: float, probe_at: float) -> float | None:
-        """As `next_start`, when an open circuit refused the last of the `made` attempts; None to stop.
-
-        `probe_at` is when the circuit admits its next probe, on the same clock; it may be past.
-        """
-        return _or_none(start_after_refusal(self, made, started, now, wait, probe_at))
+        start = next_start(self, made, started, now, wait, retry_after, probe_at)
+        return None if start == STOP else start
 
     def time_allowed(self, timeout: float, made: int, started: float, now: float) -> float:
         """Seconds that the attempt starting at `now`, with `made` before it, may take."""
@@ -148,7 +142,3 @@ class Retry(Value):
         parts: dict[str, type[Value]] = {"backoff": Backoff, "budget": RetryBudget}
         part = parts.get(name)
         return given if part is None or given is None else part.from_dict(given)
-
-
-def _or_none(start: float) -> float | None:
-    return None if start == STOP else start

@@ -9,7 +9,7 @@ back, at that very moment.
 from breakerlab.policy.backoff import delay
 from breakerlab.policy.breaker import OPEN, REFUSED, admit, fail, reset, succeed
 from breakerlab.policy.budget import fill, note_call, note_success, withdraw
-from breakerlab.policy.retry import STOP, next_start, start_after_refusal, time_allowed
+from breakerlab.policy.retry import STOP, next_start, time_allowed
 from breakerlab.replay.calendar import remove_first, schedule
 from breakerlab.replay.draws import BACKOFF, RECOVERY, uniform
 from breakerlab.replay.tables import ATTEMPTS, EVENTS, SAMPLE_SECONDS, SCHEDULED, World
@@ -281,7 +281,7 @@ def refuse(w: World, a: int, now: float) -> None:
     w.requests[request].made += 1
     wait = draw_delay(w, request)
     made, began, probe_at = w.requests[request].made, w.requests[request].began, w.breaker[0].probe_at
-    start = start_after_refusal(w.policy[0], made, began, now, wait, probe_at)
+    start = next_start(w.policy[0], made, began, now, wait, 0.0, probe_at) if w.policy[0].wait_for_probe else STOP
     if start == STOP:
         finish(w, request, ERROR, 503, now)
     else:  # nothing was sent, so the budget is not asked
@@ -316,11 +316,10 @@ def end_attempt(w: World, a: int, outcome: int, status: int, now: float) -> None
         finish(w, request, OK, 200, now)
         return
     wait = draw_delay(w, request)
-    made, began, probe_at = w.requests[request].made, w.requests[request].began, w.breaker[0].probe_at
-    if w.policy[0].has_breaker and w.breaker[0].state_code == OPEN and now < probe_at:
-        start = start_after_refusal(w.policy[0], made, began, now, wait, probe_at)  # a retry would be refused
-    else:
-        start = next_start(w.policy[0], made, began, now, wait, asked)
+    made, began = w.requests[request].made, w.requests[request].began
+    open_now = w.policy[0].has_breaker and w.breaker[0].state_code == OPEN
+    probe_at = w.breaker[0].probe_at if open_now else now
+    start = next_start(w.policy[0], made, began, now, wait, asked, probe_at)
     if start == STOP:
         finish(w, request, ERROR, 502, now)
     elif w.policy[0].has_budget and not withdraw(w.budget[0], now):
