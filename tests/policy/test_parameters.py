@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from IPython.lib.pretty import pretty
 
 from breakerlab.policy import Backoff, Breaker, CircuitBreaker, Fallback, Policy, Retry, RetryBudget
 from breakerlab.policy.backoff import JITTERS
@@ -135,6 +136,17 @@ def test_a_policy_prints_as_the_code_that_makes_it(policy: Policy) -> None:
     again = eval(repr(policy))
     assert again == policy
     assert hash(again) == hash(policy)
+
+
+@given(policies())
+def test_a_notebook_shows_the_same_code_in_lines_that_fit(policy: Policy) -> None:
+    shown = pretty(policy)
+    assert eval(shown) == policy
+    assert "".join(shown.split()) == "".join(repr(policy).split())
+
+
+def test_a_line_that_fits_a_notebook_is_not_torn() -> None:
+    assert max(len(line) for line in pretty(Policy.recommended()).splitlines()) <= 79
 
 
 @given(policies())

@@ -54,11 +54,21 @@ class Value:
         return hash((type(self), self._values()))
 
     def __repr__(self) -> str:
-        fields = (f"{name}={getattr(self, name)!r}" for name in self._names() if not self._is_off(name))
-        return f"{type(self).__name__}({', '.join(fields)})"
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self._shown())})"
 
-    def _is_off(self, name: str) -> bool:
-        return getattr(self, name) is None and self.__dataclass_fields__[name].default is None
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """In a notebook the same, broken between fields where a line would be too long (IPython.lib.pretty)."""
+        with printer.group(4, f"{type(self).__name__}(", ")"):
+            for place, name in enumerate(self._shown()):
+                if place:
+                    printer.text(",")
+                    printer.breakable()
+                printer.text(f"{name}=")
+                printer.pretty(getattr(self, name))
+
+    def _shown(self) -> list[str]:
+        fields = self.__dataclass_fields__
+        return [name for name in self._names() if getattr(self, name) is not None or fields[name].default is not None]
 
     def to_dict(self) -> dict[str, Any]:
         """The parameters as a plain dict, for JSON or TOML; one that is None has no key."""
