@@ -5,6 +5,9 @@ has a ledger of the permits it took and has not spent. Child tasks inherit the l
 so a permit is spent once, whoever records the result. A worker thread inherits nothing: its result is credited to the
 permits that are lent in the present state, unless it might as well belong to a call from before; then it is nobody's,
 and the probe in question is given up in time.
+
+What this style cannot know: which of several calls of one context a result belongs to (slow calls are timed from the
+latest), and whose result a pool thread records that has also guarded calls of its own. `acquire` knows both.
 """
 
 from __future__ import annotations
