@@ -348,6 +348,10 @@ class Breaker(Value):
     def _is_given(self, name: str) -> bool:
         return getattr(self, name) is not None or self.__dataclass_fields__[name].default is not None
 
+    def longest_probe(self) -> float:
+        """Seconds after which a probe that hangs is given up: `half_open_timeout`, or what stands in for it."""
+        return self.half_open_timeout or max(HALF_OPEN_TIMEOUT, self.recovery_timeout)
+
     def rules(self) -> dict[str, int | float]:
         """The parameters as the rules read them: numbers only, with a rule that is off out of reach."""
         cap = 10.0 * self.recovery_timeout if self.recovery_cap is None else self.recovery_cap
@@ -368,5 +372,5 @@ class Breaker(Value):
             "top_exponent": largest_safe_exponent(self.recovery_timeout, self.recovery_growth),
             "half_open_max_calls": self.half_open_max_calls,
             "success_threshold": self.success_threshold or self.half_open_max_calls,
-            "half_open_timeout": self.half_open_timeout or max(HALF_OPEN_TIMEOUT, self.recovery_timeout),
+            "half_open_timeout": self.longest_probe(),
         }

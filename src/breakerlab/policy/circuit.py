@@ -114,6 +114,10 @@ class Permit(_AsyncBlock):
         """The call said nothing about the service's health: it was cancelled, or the request itself was wrong."""
         self._breaker._ignored(self._spend())
 
+    def spend(self, outcome: Outcome, retry_after: float = 0.0) -> None:
+        """The call had this outcome; `retry_after` as for `failure`."""
+        self._breaker._spend(outcome, self._spend(), self._start(), retry_after)
+
     def stop_clock(self) -> None:
         """The service has answered: what its reader takes from now on does not make the call a slow one."""
         self._took = self._breaker._clock() - self._began

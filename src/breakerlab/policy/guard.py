@@ -271,7 +271,8 @@ class Guard:
         call.retry_after = 0.0
         if ended is not None:
             call.retry_after = retry_after_in(ended.result if ended.error is None else ended.error)
-        _spend(permit, outcome, call.retry_after)
+        if permit is not None:
+            permit.spend(outcome, call.retry_after)
         self._end(record, *_described(ended, outcome), min(call.retry_after, _LONGEST_RECORDED) or None)
 
     def _outcome_of(self, ended: Ended | None) -> Outcome:
@@ -380,9 +381,11 @@ class Guard:
             self._recorder.event("breaker", code, instance=self._labels.get("client", self.name))
 
     def _begin(self, call: _Call) -> Any:
+        if self._recorder is None:
+            return None
         fields = {"service": self.name, **self._labels, "request": call.request, "attempt": call.tries + 1}
         try:
-            return None if self._recorder is None else self._recorder.begin(**fields)
+            return self._recorder.begin(**fields)
         except Exception as error:
             log_mishap(f"guard {self.name!r} could not record an attempt", error)
             return None
@@ -394,17 +397,6 @@ class Guard:
             self._recorder.end(record, outcome=outcome, status=status, retry_after=retry_after)
         except Exception as error:
             log_mishap(f"guard {self.name!r} could not record the end of an attempt", error)
-
-
-def _spend(permit: Permit | None, outcome: Outcome, retry_after: float) -> None:
-    if permit is None:
-        return
-    if outcome is SUCCESS:
-        permit.success()
-    elif outcome is FAILURE:
-        permit.failure(retry_after)
-    else:
-        permit.ignored()
 
 
 def _described(ended: Ended | None, outcome: Outcome) -> tuple[str, int | None]:

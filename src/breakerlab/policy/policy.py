@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from breakerlab.policy import parameter
 from breakerlab.policy.backoff import Backoff
-from breakerlab.policy.breaker import HALF_OPEN_TIMEOUT, Breaker
+from breakerlab.policy.breaker import Breaker
 from breakerlab.policy.fallback import Fallback
 from breakerlab.policy.retry import Retry
 from breakerlab.policy.value import Value, value
@@ -48,11 +48,9 @@ class Policy(Value):
 
     def fitted_breaker(self) -> Breaker | None:
         """The breaker, with a half-open timeout that no probe within the policy's timeout can exceed."""
-        if self.breaker is None or self.breaker.half_open_timeout is not None:
-            return self.breaker
-        return replace(
-            self.breaker, half_open_timeout=max(HALF_OPEN_TIMEOUT, self.breaker.recovery_timeout, self.timeout)
-        )
+        if self.breaker is None:
+            return None
+        return replace(self.breaker, half_open_timeout=max(self.breaker.longest_probe(), self.timeout))
 
     def guard(self, name: str = "", **live: Any) -> Guard:
         """A `Guard` that runs calls under this policy. `live` are the keywords of `Guard`, which describes them."""
@@ -94,7 +92,5 @@ class Policy(Value):
         )
 
     @classmethod
-    def _read(cls, name: str, given: Any) -> Any:
-        parts: dict[str, type[Value]] = {"retry": Retry, "breaker": Breaker, "fallback": Fallback}
-        part = parts.get(name)
-        return given if part is None or given is None else part.from_dict(given)
+    def _parts(cls) -> dict[str, type[Value]]:
+        return {"retry": Retry, "breaker": Breaker, "fallback": Fallback}

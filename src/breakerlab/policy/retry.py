@@ -138,7 +138,5 @@ class Retry(Value):
         return {"total_time": None, "retry_after_limit": None}
 
     @classmethod
-    def _read(cls, name: str, given: Any) -> Any:
-        parts: dict[str, type[Value]] = {"backoff": Backoff, "budget": RetryBudget}
-        part = parts.get(name)
-        return given if part is None or given is None else part.from_dict(given)
+    def _parts(cls) -> dict[str, type[Value]]:
+        return {"backoff": Backoff, "budget": RetryBudget}

@@ -80,8 +80,11 @@ class Value:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The value that `to_dict` described. Raises ValueError naming an unknown or wrong field."""
-        known = parameter.known_keys(cls.__name__, data, cls._names())
-        return cls(**{**cls._absent(), **{name: cls._read(name, given) for name, given in known.items()}})
+        given = dict(parameter.known_keys(cls.__name__, data, cls._names()))
+        for name, part in cls._parts().items():
+            if given.get(name) is not None:
+                given[name] = part.from_dict(given[name])
+        return cls(**{**cls._absent(), **given})
 
     @classmethod
     def _absent(cls) -> dict[str, None]:
@@ -89,6 +92,6 @@ class Value:
         return {}
 
     @classmethod
-    def _read(cls, name: str, given: Any) -> Any:
-        """The field `name`, of which `given` is the plain form."""
-        return given
+    def _parts(cls) -> dict[str, type[Value]]:
+        """Fields that are values themselves."""
+        return {}
