@@ -200,6 +200,10 @@ def _above(name: str, value: float, limit: float) -> None:
 
 MELTDOWN = Incident(name="incident_naive", faults=(FaultWindow(start=30.0, end=60.0, capacity=0.125),))
 CALM = replace(MELTDOWN, name="calm", faults=())
+BREAKER = replace(MELTDOWN, name="incident_breaker", policy=Policy.recommended())
+BACKOFF = replace(MELTDOWN, name="incident_backoff", policy=replace(Policy.recommended(), breaker=None))
 
-INCIDENTS: dict[str, Incident] = {incident.name: incident for incident in (MELTDOWN, CALM)}
-"""The incidents that ``breakerlab record incident`` knows by name: same callers, with and without the fault."""
+INCIDENTS: dict[str, Incident] = {incident.name: incident for incident in (MELTDOWN, CALM, BACKOFF, BREAKER)}
+"""The incidents that ``breakerlab record incident`` knows by name. All have the same callers. `incident_naive`,
+`incident_backoff` and `incident_breaker` also have the same fault, and meet it under the naive policy, under capped
+retries with jittered backoff, and under the same retries with a circuit breaker; `calm` is naive without the fault."""
