@@ -41,6 +41,9 @@ gives up its permit, without a change of state. A result from before a change of
 NOTE = """
 By hand, from any state: `force_open()` refuses every call, `disable()` lets every call through and counts nothing,
 `metrics_only()` goes through the diagram above and reports, but refuses no call; `reset()` closes the circuit.
+
+With `guards="retries"`, what the diagram refuses is let through if it is the first attempt of its call, and changes
+nothing; held open by hand, it is refused too.
 """
 
 Edge = tuple[State, State, str]

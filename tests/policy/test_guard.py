@@ -181,6 +181,36 @@ def test_an_open_circuit_ends_the_retries(clock: Clock, call: Call) -> None:
     assert guard.breaker.snapshot().rejected == 1
 
 
+def test_where_only_retries_are_guarded_an_open_circuit_lets_first_attempts_through(clock: Clock, call: Call) -> None:
+    breaker = Breaker(failure_threshold=2, recovery_timeout=1000.0, guards="retries")
+    guard = clock.guard(Policy(retry=retrying(9), breaker=breaker))
+    function = Script(ConnectionError())
+    for calls in (2, 3, 4):  # the second failure opens the circuit
+        with pytest.raises(ConnectionError):
+            call(guard, function)
+        assert len(function.calls) == calls
+    assert call(guard, Script("fine")).value == "fine"
+    assert guard.breaker is not None
+    assert guard.breaker.state is State.OPEN
+    guard.breaker.force_open()
+    with pytest.raises(CircuitOpenError, match="held open by hand"):
+        call(guard, function)
+    assert len(function.calls) == 4
+
+
+def test_where_only_retries_are_guarded_a_retry_is_refused_while_the_probe_is_out(clock: Clock, call: Call) -> None:
+    guard = opened(clock, Policy(retry=retrying(9), breaker=Breaker(1, recovery_timeout=5.0, guards="retries")))
+    clock.now = 5.0
+    assert guard.breaker is not None
+    probe = guard.breaker.acquire()
+    function = Script(ConnectionError())
+    with pytest.raises(CircuitOpenError):
+        call(guard, function)
+    assert len(function.calls) == 1
+    probe.success()
+    assert guard.breaker.state is State.CLOSED
+
+
 def test_a_timed_out_attempt_is_a_failure_of_the_breaker(clock: Clock, call: Call) -> None:
     guard = clock.guard(Policy(timeout=2.0, breaker=Breaker(failure_threshold=1)))
     with pytest.raises(TimeoutError, match="no answer within 2 s"):

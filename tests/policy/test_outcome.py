@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from breakerlab.policy import CircuitBreaker, CircuitOpenError, Classify, Outcome, State
+from breakerlab.policy import CircuitBreaker, CircuitOpenError, Classify, LocallyThrottledError, Outcome, State
 from breakerlab.policy.outcome import judge, of_error, of_result, of_status, status_of, word_of_error, word_of_status
 from breakerlab.trace.schema import OUTCOMES
 
@@ -71,6 +71,7 @@ def test_an_exception_without_a_status_is_a_failure(error: Exception) -> None:
         SystemExit(),
         GeneratorExit(),
         CircuitOpenError("inner", State.OPEN, 1.0),
+        LocallyThrottledError("inner", 0.5),
         httpx.PoolTimeout(""),
     ],
 )
@@ -239,6 +240,7 @@ def kind(name: str, *bases: type[Exception]) -> Exception:
         (concurrent.futures.CancelledError(), "cancelled"),
         (KeyboardInterrupt(), "cancelled"),
         (CircuitOpenError("inner", State.OPEN, 1.0), "rejected"),
+        (LocallyThrottledError("inner", 0.5), "rejected"),
     ],
 )
 def test_the_word_of_an_error(error: BaseException, word: str) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from IPython.lib.pretty import pretty
 
-from breakerlab.policy import Backoff, Breaker, CircuitBreaker, Fallback, Policy, Retry, RetryBudget
+from breakerlab.policy import Backoff, Breaker, CircuitBreaker, Fallback, Policy, Retry, RetryBudget, Throttle
 from breakerlab.policy.backoff import JITTERS
 
 NOT_A_NUMBER = [math.nan, math.inf, -math.inf, True, "1", None, 10**400]
@@ -52,12 +52,16 @@ OUT_OF_RANGE = {
     "Breaker.recovery_jitter": [*NOT_A_NUMBER, -0.1, 1.001],
     "Breaker.success_threshold": unless_none(NOT_A_COUNT),
     "Breaker.half_open_timeout": unless_none(NOT_POSITIVE),
+    "Breaker.guards": ["none", "Retries", "", 1, True, None],
+    "Throttle.ratio": [*NOT_A_NUMBER, 0, -2, 0.999],
+    "Throttle.window": [*NOT_POSITIVE, 0.0009],
     "Policy.timeout": NOT_POSITIVE,
     "Policy.retry": [3, True, "naive", {"attempts": 3}, Backoff()],
     "Policy.breaker": [5, True, {"failure_threshold": 5}, CircuitBreaker()],
     "Policy.fallback": ["Try again soon.", True, {"message": "Try again soon."}],
+    "Policy.throttle": [2.0, True, {"ratio": 2.0}, RetryBudget()],
 }
-KINDS = {"Backoff": Backoff, "Retry": Retry, "RetryBudget": RetryBudget, "Breaker": Breaker, "Policy": Policy}
+KINDS = {kind.__name__: kind for kind in (Backoff, Retry, RetryBudget, Breaker, Throttle, Policy)}
 
 
 @pytest.mark.parametrize(
@@ -82,6 +86,8 @@ def test_the_edges_of_the_ranges_are_inside() -> None:
     RetryBudget(ratio=0, minimum_rate=0, burst=1)
     RetryBudget(ratio=1)
     Breaker(failure_threshold=1, recovery_timeout=1e-9, half_open_max_calls=1)
+    Throttle(ratio=1, window=0.001)
+    Throttle(ratio=1e300, window=1e300)
 
 
 def seconds(least: float = 1e-6) -> st.SearchStrategy[float]:
@@ -116,7 +122,7 @@ def breakers() -> st.SearchStrategy[Breaker]:
     return st.builds(
         Breaker, st.none() | count, seconds(), count, rate, rate, seconds(), st.integers(1, 1024),
         st.none() | seconds(0.001), count, st.floats(1.0, 100.0), st.none() | st.just(1e9), st.floats(0.0, 1.0),
-        st.none() | count, st.none() | st.just(1e9),
+        st.none() | count, st.none() | st.just(1e9), st.sampled_from(["all", "retries"]),
     )  # fmt: skip
 
 
@@ -128,7 +134,9 @@ def fallbacks() -> st.SearchStrategy[Fallback]:
 
 
 def policies() -> st.SearchStrategy[Policy]:
-    return st.builds(Policy, seconds(), st.none() | retries(), st.none() | breakers(), st.none() | fallbacks())
+    throttles = st.builds(Throttle, st.floats(1.0, 1e9), seconds(0.001))
+    parts = (retries(), breakers(), fallbacks(), throttles)
+    return st.builds(Policy, seconds(), *(st.none() | part for part in parts))
 
 
 @given(policies())
@@ -171,6 +179,7 @@ def test_a_dict_may_leave_out_what_has_a_default() -> None:
     assert Policy.from_dict({"breaker": {}}).breaker == Breaker()
     assert RetryBudget.from_dict({"ratio": 0.2}) == RetryBudget(0.2)
     assert Retry.from_dict({"budget": {}}).budget == RetryBudget()
+    assert Policy.from_dict({"throttle": {}}).throttle == Throttle()
 
 
 def test_a_limit_that_a_dict_leaves_out_is_none_and_so_is_that_of_an_old_recording() -> None:
@@ -185,7 +194,7 @@ def test_a_limit_that_a_dict_leaves_out_is_none_and_so_is_that_of_an_old_recordi
 @pytest.mark.parametrize(
     ("kind", "data", "sentence"),
     [
-        (Policy, {"timeuot": 1.0}, "Policy has no field 'timeuot'; its fields are timeout, retry, breaker, fallback"),
+        (Policy, {"timeuot": 1.0}, "Policy has no field 'timeuot'; its fields are timeout, retry, breaker, fallback,"),
         (Policy, {"retry": {"attempt": 1}}, "Retry has no field 'attempt'"),
         (Policy, {"retry": {"backoff": {"jitter_code": 1}}}, "Backoff has no field 'jitter_code'"),
         (Policy, {"retry": {"total_time_limit": 1.0}}, "Retry has no field 'total_time_limit'"),
@@ -194,6 +203,7 @@ def test_a_limit_that_a_dict_leaves_out_is_none_and_so_is_that_of_an_old_recordi
         (Policy, {"retry": {"budget": 0.1}}, "RetryBudget must be a table of its fields, not 0.1"),
         (Policy, {"retry": {"budget": {"ratio": 2}}}, "RetryBudget.ratio must be a number from 0 to 1, not 2"),
         (Policy, {"breaker": {"windows": 20}}, "Breaker has no field 'windows'"),
+        (Policy, {"throttle": {"k": 2}}, "Throttle has no field 'k'; its fields are ratio, window"),
         (Policy, {"breaker": {"failure_threshold": "5"}}, "Breaker.failure_threshold must be"),
         (Policy, {"retry": 3}, "Retry must be a table of its fields, not 3"),
         (Policy, [], "Policy must be a table"),
@@ -224,7 +234,7 @@ def test_the_presets() -> None:
     assert (sdk.retry.retry_after_limit, sdk.retry.budget) == (120.0, None)
 
 
-@pytest.mark.parametrize("value", [Policy.recommended(), Retry(), Backoff(), RetryBudget(), Breaker()])
+@pytest.mark.parametrize("value", [Policy.recommended(), Retry(), Backoff(), RetryBudget(), Breaker(), Throttle()])
 def test_a_value_cannot_be_changed(value: Any) -> None:
     for name in [*value.to_dict(), "something_new"]:
         with pytest.raises((AttributeError, TypeError)):

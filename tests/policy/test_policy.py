@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from breakerlab.policy import Backoff, Breaker, Fallback, Guard, Policy, Retry, RetryBudget
+from breakerlab.policy import Backoff, Breaker, Fallback, Guard, Policy, Retry, RetryBudget, Throttle
 
 PRESETS = {
     "none": Policy.none(),
@@ -45,8 +45,10 @@ WHOLE = Policy(
         recovery_jitter=0.1,
         success_threshold=3,
         half_open_timeout=25.0,
+        guards="retries",
     ),
     fallback=Fallback(model=None, message="Try again soon."),
+    throttle=Throttle(ratio=1.5, window=30.0),
 )
 
 
@@ -94,13 +96,15 @@ BREAKERS = st.builds(
     recovery_jitter=some(0.0, 1.0),
     success_threshold=maybe(st.integers(1, 10**9)),
     half_open_timeout=maybe(some(1e3, 1e6)),
+    guards=st.sampled_from(["all", "retries"]),
 )
 FALLBACKS = st.dictionaries(
     st.sampled_from(["message", "cache", "small model", "class", "self"]),
     st.none() | st.booleans() | st.integers() | some(-1e9, 1e9) | st.text(),
     min_size=1,
 ).map(lambda answers: Fallback(**answers))
-POLICIES = st.builds(Policy, some(1e-6, 1e3), maybe(RETRIES), maybe(BREAKERS), maybe(FALLBACKS))
+THROTTLES = st.builds(Throttle, some(1.0, 1e6), some(0.001, 1e6))
+POLICIES = st.builds(Policy, some(1e-6, 1e3), maybe(RETRIES), maybe(BREAKERS), maybe(FALLBACKS), maybe(THROTTLES))
 
 
 @given(POLICIES)
@@ -135,11 +139,13 @@ def test_every_policy_makes_a_guard(policy: Policy) -> None:
         assert guard.breaker.name == "llm"
     budget = None if policy.retry is None else policy.retry.budget
     assert (None if guard.bucket is None else guard.bucket.budget) == budget
+    assert (None if guard.throttle is None else guard.throttle.config) == policy.throttle
 
 
 def parts(policy: Policy) -> list[Any]:
     assert policy.retry is not None
-    return [policy, policy.retry, policy.retry.backoff, policy.retry.budget, policy.breaker, policy.fallback]
+    within = [policy.retry.backoff, policy.retry.budget]
+    return [policy, policy.retry, *within, policy.breaker, policy.fallback, policy.throttle]
 
 
 @pytest.mark.parametrize("part", parts(WHOLE), ids=lambda part: type(part).__name__)
@@ -156,7 +162,7 @@ def changed(data: dict[str, Any], path: list[str]) -> dict[str, Any]:
     if rest:
         return {**data, key: changed(data[key], rest)}
     value = data[key]
-    others = {"deposit": "call", "jitter": "none", "message": {"value": "!"}, "model": {"value": 1}}
+    others = {"deposit": "call", "jitter": "none", "guards": "all", "message": {"value": "!"}, "model": {"value": 1}}
     number = not value if isinstance(value, bool) else math.nan if isinstance(value, dict) else value
     if not isinstance(value, bool) and isinstance(value, int | float):
         number = value * 1.25 if isinstance(value, float) else value + 1
@@ -184,7 +190,7 @@ def test_every_parameter_makes_a_difference(path: list[str]) -> None:
 
 def test_a_whole_policy_has_every_parameter_away_from_its_default() -> None:
     """So that the test above leaves none out."""
-    assert len(leaves(WHOLE.to_dict())) == 1 + 5 + 4 + 4 + 14 + 2
+    assert len(leaves(WHOLE.to_dict())) == 1 + 5 + 4 + 4 + 15 + 2 + 2
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -243,7 +249,7 @@ def test_a_probe_must_be_given_the_time_that_a_call_has() -> None:
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        ({"fall_back": {}}, "Policy has no field 'fall_back'; its fields are timeout, retry, breaker, fallback"),
+        ({"fall_back": {}}, "Policy has no field 'fall_back'; its fields are timeout, retry, breaker, fallback,"),
         ({"retry": {"budget": {"rate": 1}}}, "RetryBudget has no field 'rate'; its fields are ratio, deposit,"),
         ({"retry": {"budget": {"per_success": 1}}}, "RetryBudget has no field 'per_success'"),
         ({"retry": {"retries": 3}}, "Retry has no field 'retries'; its fields are attempts, total_time,"),
@@ -270,7 +276,7 @@ def test_a_fallback_must_be_one(fallback: Any) -> None:
 
 def test_a_part_that_is_off_has_no_key_and_none_means_off() -> None:
     assert Policy.none().to_dict() == {"timeout": 10.0}
-    assert Policy.from_dict({"retry": None, "breaker": None, "fallback": None}) == Policy.none()
+    assert Policy.from_dict({"retry": None, "breaker": None, "fallback": None, "throttle": None}) == Policy.none()
 
 
 @pytest.mark.parametrize("other", [None, 10.0, "none", (10.0, None, None, None), {"timeout": 10.0}, Retry(), object()])

@@ -33,9 +33,11 @@ from breakerlab.policy import (
     CircuitBreaker,
     CircuitOpenError,
     Fallback,
+    LocallyThrottledError,
     Policy,
     Retry,
     State,
+    Throttle,
 )
 from breakerlab.policy.transport import AsyncPolicyTransport, PolicyTransport
 from breakerlab.trace import Recorder, read_trace
@@ -675,6 +677,20 @@ def test_a_plain_client_gets_the_refusal_as_an_error_of_its_own_library(serve: A
             assert raised.value.request.url == server.url
             travelled = pickle.loads(pickle.dumps(raised.value))
             assert type(travelled) is CircuitOpenError and travelled.args == raised.value.args
+
+
+def test_a_plain_client_gets_the_throttles_refusal_as_an_error_of_its_own_library(serve: Any) -> None:
+    server = serve(BAD)
+    for library in (httpx, httpx2):
+        policy = Policy(throttle=Throttle())
+        transport = PolicyTransport(policy, library.HTTPTransport(), random=lambda: 0.0)
+        with library.Client(transport=transport) as client:
+            assert client.get(server.url).status_code == 503
+            with pytest.raises(LocallyThrottledError, match="the service accepts too few") as raised:
+                client.get(server.url)
+            assert isinstance(raised.value, library.ConnectError)
+            travelled = pickle.loads(pickle.dumps(raised.value))
+            assert type(travelled) is LocallyThrottledError and travelled.args == raised.value.args
 
 
 def test_a_failed_probe_opens_the_circuit_again(make: Make, serve: Any) -> None:

@@ -1,12 +1,14 @@
 """What happens in the app and at the service, moment by moment, worked out by hand."""
 
+import math
+
 import numpy as np
 import pytest
 
 from breakerlab.policy import Backoff, Breaker, Policy, Retry, RetryBudget
-from breakerlab.replay import App, Fault, OtherEndpoint, ReplayError, Scenario, Service, replay
+from breakerlab.replay import App, Fault, Llm, OtherEndpoint, Scenario, Service, replay
 
-ONE_SECOND = {"first_token": 1.0, "per_token": 0.0, "slowdown": 0.0}
+ONE_SECOND = {"time": Llm(1.0, 0.0, 0.0)}
 FIXED = Backoff(base=2.0, factor=1.0, cap=2.0, jitter="none")
 PATIENT = Policy(timeout=1e6)
 OUTAGE = (Fault(0.0, 1e6, 0.0),)
@@ -55,14 +57,14 @@ def test_a_fault_leaves_a_share_of_the_slots_and_of_two_the_worst_counts(arrival
 
 
 def test_running_work_above_a_faults_capacity_ends_before_new_work_starts(arrivals, roomy_app, rows) -> None:
-    service = Service(slots=2, queue_limit=9, first_token=4.0, per_token=0.0, slowdown=0.0)
+    service = Service(slots=2, queue_limit=9, time=Llm(4.0, 0.0, 0.0))
     run = replay(Scenario(arrivals([0.0, 1.0, 2.5]), service, roomy_app(), [Fault(2.0, 50.0, 0.5)]), PATIENT)
     ends = rows(run, "llm")["time"] + rows(run, "llm")["latency"]
     assert ends.tolist() == [4.0, 5.0, 9.0]  # the third starts when the second ends, not when the first does
 
 
 def test_work_goes_on_when_its_caller_has_given_up(arrivals, roomy_app, rows) -> None:
-    service = Service(slots=1, queue_limit=9, first_token=3.0, per_token=0.0, slowdown=0.0)
+    service = Service(slots=1, queue_limit=9, time=Llm(3.0, 0.0, 0.0))
     run = replay(Scenario(arrivals([0.0, 0.5, 1.0]), service, roomy_app()), Policy(timeout=1.0))
     assert seen(rows(run, "llm"), "outcome", "latency") == [("timeout", 1.0)] * 3
     patient = replay(Scenario(arrivals([0.0, 0.5, 8.9]), service, roomy_app()), Policy(timeout=3.5))
@@ -77,7 +79,7 @@ def test_work_goes_on_when_its_caller_has_given_up(arrivals, roomy_app, rows) ->
 
 def test_callers_wait_for_a_worker_in_order_and_not_too_long(arrivals, roomy_app, rows) -> None:
     """One worker, calls of 2 s, waits of at most 3 s: answered 503 without having reached the service."""
-    service = Service(slots=9, queue_limit=0, first_token=2.0, per_token=0.0, slowdown=0.0)
+    service = Service(slots=9, queue_limit=0, time=Llm(2.0, 0.0, 0.0))
     app = roomy_app(workers=1, pool_timeout=3.0)
     run = replay(Scenario(arrivals([0.0, 0.1, 0.2, 0.3]), service, app), PATIENT)
     assert rows(run, "llm")["time"].tolist() == [0.0, 2.0]
@@ -110,7 +112,7 @@ def test_a_caller_that_gave_up_hears_nothing_but_its_call_goes_on(arrivals, room
 
 
 def test_pool_use_is_sampled_every_half_second(arrivals, roomy_app) -> None:
-    service = Service(slots=9, first_token=1.1, per_token=0.0, slowdown=0.0)
+    service = Service(slots=9, time=Llm(1.1, 0.0, 0.0))
     run = replay(Scenario(arrivals([0.1, 0.6]), service, roomy_app(), duration=2.5), PATIENT)
     assert events(run, "pool") == [(0.0, 0), (0.5, 1), (1.0, 2), (1.5, 1), (2.0, 0), (2.5, 0)]
 
@@ -140,7 +142,7 @@ def test_an_app_with_no_worker_to_spare_is_killed_and_comes_back(arrivals, rows)
 
 def test_the_service_works_on_for_an_app_that_has_died(arrivals, rows) -> None:
     """Its two slots are busy with lost work until 20 s, so the first caller after the restart waits."""
-    service = Service(2, 9, first_token=20.0, per_token=0.0, slowdown=0.0)
+    service = Service(2, 9, time=Llm(20.0, 0.0, 0.0))
     run = replay(Scenario(arrivals([0.0, 0.0, 12.0]), service, App(**STUCK), duration=14.0), PATIENT)
     assert rows(run, "llm")["outcome"].tolist() == ["lost", "lost", "ok"]
     assert rows(run, "llm")["latency"][2] == pytest.approx(28.0)
@@ -159,7 +161,7 @@ def test_a_passed_probe_breaks_the_row_of_failed_ones(arrivals) -> None:
     """The worker is busy at 2, 4, 8 and 10 s, free at 6 s."""
     scenario = Scenario(
         arrivals([1.0, 6.5], tokens=[4.5, 4.5]),
-        Service(1, 0, first_token=1e-9, per_token=1.0, slowdown=0.0),
+        Service(1, 0, time=Llm(1e-9, 1.0, 0.0)),
         App(workers=1, caller_timeout=100.0),
         duration=12.0,
     )
@@ -177,9 +179,7 @@ def test_a_new_process_may_fail_as_often_as_the_first(arrivals) -> None:
 
 
 def test_a_probe_that_gets_a_worker_in_time_has_passed(arrivals) -> None:
-    scenario = Scenario(
-        arrivals([1.0]), Service(1, 0, first_token=1.75, per_token=0.0, slowdown=0.0), App(workers=1), duration=3.0
-    )
+    scenario = Scenario(arrivals([1.0]), Service(1, 0, time=Llm(1.75, 0.0, 0.0)), App(workers=1), duration=3.0)
     assert events(replay(scenario, PATIENT), "health") == [(2.75, 1)]
 
 
@@ -324,7 +324,7 @@ def test_a_retry_that_the_budget_refuses_is_recorded_and_ends_the_call(arrivals,
 def test_per_success_an_outage_earns_nothing_and_time_earns_the_minimum(arrivals, roomy_app, rows) -> None:
     """The only token is spent at 0 s, two successes earn another, and in the outage a token takes 20 s."""
     budget = RetryBudget(ratio=0.5, deposit="success", minimum_rate=0.05, burst=1.0)
-    service = Service(1, 0, first_token=0.1, per_token=0.0)
+    service = Service(1, 0, time=Llm(0.1, 0.0))
     faults = [Fault(0.0, 0.5, 0.0), Fault(2.5, 1e6, 0.0)]
     scenario = Scenario(arrivals([0.0, 1.0, 3.0, 4.0, 14.0, 24.0]), service, roomy_app(), faults)
     llm = rows(replay(scenario, retrying(2, retry={"budget": budget})), "llm")
@@ -372,12 +372,31 @@ def test_who_waits_for_the_probe_retries_when_it_is_due(arrivals, roomy_app, row
     assert seen(rows(run, "app"), "status", "latency") == [(503, 12.5), (200, 13.0), (200, 14.5)]
 
 
-def test_a_run_that_will_not_end_is_stopped(arrivals, roomy_app, monkeypatch) -> None:
-    monkeypatch.setattr("breakerlab.replay.run.MOST_ATTEMPTS", 1000)
-    scenario = Scenario(arrivals(np.zeros(10)), Service(1, 0), roomy_app(), OUTAGE)
-    assert len(replay(scenario, retrying(95)).trace.attempts) == 10 + 950  # there is room up to the limit
-    with pytest.raises(ReplayError, match=r"more than 1,000 attempts; lower Retry\.attempts"):
-        replay(scenario, retrying(101))
+ENDLESS = Retry(10**9, None, 0.0, Backoff(1.0, 1.0, 1.0, "none"), retry_after_limit=None)
+
+
+def test_a_run_that_will_not_end_is_stopped_at_so_many_attempts(arrivals, roomy_app) -> None:
+    scenario = Scenario(arrivals(np.zeros(10)), Service(1, 0), roomy_app(), [Fault(0.0, math.inf, 0.0)])
+    run = replay(scenario, Policy(retry=ENDLESS), most_attempts=1000)
+    assert run.cut_off == "stopped after 1,000 attempts"
+    summary = run.summary()
+    assert (summary["attempts"], summary["in_flight"], summary["status_503"]) == (1000, 10, 1000)
+    assert set(run.requests["outcome"]) == {"lost"} and run.requests["latency"].isna().all()
+    assert run.trace.source.facts["cut_off"] == run.cut_off
+
+
+def test_a_run_that_will_not_end_is_stopped_after_so_many_seconds(arrivals, roomy_app, rows) -> None:
+    scenario = Scenario(arrivals([5.0]), Service(1, 0), roomy_app(), [Fault(0.0, math.inf, 0.0)], duration=10.0)
+    run = replay(scenario, Policy(retry=ENDLESS), most_seconds=90.5)
+    assert run.cut_off == "stopped after 100 simulated seconds"
+    assert rows(run, "llm")["time"].max() == 100.0
+    assert replay(scenario, retrying(3)).cut_off is None
+
+
+@pytest.mark.parametrize("limit", [{"most_attempts": 0}, {"most_attempts": 1.5}, {"most_seconds": 0.0}])
+def test_a_limit_that_cannot_be_is_refused_by_name(arrivals, limit) -> None:
+    with pytest.raises(ValueError, match=next(iter(limit))):
+        replay(Scenario(arrivals([0.0])), Policy(), **limit)
 
 
 # ---- what a run hands on
@@ -407,5 +426,5 @@ def test_the_summary_counts_what_the_tables_hold(arrivals, rows) -> None:
     assert summary["lost"] == (llm["outcome"] == "lost").sum()
     assert summary["restarts"] == len(events(run, "restart")) / 2 > 0
     assert summary["pool_peak"] == 12
-    assert len(run.requests) == 600 + llm["request"].nunique()
+    assert len(run.requests) == 600
     assert run.timeline(5.0)["attempts"].sum() * 5.0 == pytest.approx(len(llm))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from breakerlab.policy import Backoff, Breaker, Policy, Retry, RetryBudget
 from breakerlab.policy.backoff import JITTERS
-from breakerlab.replay import App, Fault, OtherEndpoint, Run, Scenario, Service, Workload, replay
+from breakerlab.replay import App, Fault, Llm, OtherEndpoint, Run, Scenario, Service, Workload, replay
 
 ENDPOINTS = ("POST /answer", "GET /search")
 ROUNDING = 1e-9  # s
@@ -47,9 +47,7 @@ SCENARIOS = st.builds(
         Service,
         slots=st.integers(1, 4),
         queue_limit=st.integers(0, 4),
-        first_token=st.floats(0.01, 2.0),
-        per_token=st.floats(0.0, 0.5),
-        slowdown=st.floats(0.0, 2.0),
+        time=st.builds(Llm, st.floats(0.01, 2.0), st.floats(0.0, 0.5), st.floats(0.0, 2.0)),
         retry_after=st.sampled_from([0.0, 1.0, 7.5]),
     ),
     app=st.builds(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from breakerlab.policy import Backoff, Policy, Retry
-from breakerlab.replay import Fault, Run, Scenario, Service, replay
+from breakerlab.replay import Fault, Llm, Run, Scenario, Service, replay
 
 UNLIMITED = 10**9
 PATIENT = Policy(timeout=1e9)
@@ -67,7 +67,7 @@ def test_waiting_follows_the_fifo_recursion(arrivals, roomy_app, rows, slots: in
         "exponential": draw.exponential(20.0, 3000),
         "lognormal": draw.lognormal(2.0, 1.5, 3000),
     }[sizes]
-    service = Service(slots, UNLIMITED, first_token=0.2, per_token=0.05, slowdown=0.0)
+    service = Service(slots, UNLIMITED, time=Llm(0.2, 0.05, 0.0))
     work = 0.2 + tokens * 0.05
     time = poisson(draw, 0.95 * slots / work.mean(), 3000)
     run = replay(Scenario(arrivals(time, tokens), service, roomy_app()), PATIENT)
@@ -85,7 +85,7 @@ def test_a_bounded_queue_and_a_slow_crowd(arrivals, roomy_app, rows, slots: int,
     draw = np.random.default_rng([slots, places])
     tokens = draw.exponential(10.0, 2000)
     time = poisson(draw, 1.1 * slots, 2000)
-    service = Service(slots, places, first_token=0.1, per_token=0.09, slowdown=slowdown, retry_after=2.5)
+    service = Service(slots, places, time=Llm(0.1, 0.09, slowdown), retry_after=2.5)
     llm = rows(replay(Scenario(arrivals(time, tokens), service, roomy_app()), PATIENT), "llm")
     latency, refused = bounded_queue(time, 0.1 + 0.09 * tokens, slots, places, slowdown)
     assert 0 < refused.sum() < 2000
@@ -111,7 +111,7 @@ def test_q1_a_full_queue(arrivals, roomy_app, reproduces: Callable[..., None]) -
     def replicate(draw: np.random.Generator) -> tuple[float, float]:
         n = 120_000
         tokens = draw.exponential(1.0, n)
-        service = Service(16, 16, first_token=TINY, per_token=1.0, slowdown=0.0)
+        service = Service(16, 16, time=Llm(TINY, 1.0, 0.0))
         run = replay(Scenario(arrivals(poisson(draw, 18.0, n), tokens), service, roomy_app()), PATIENT)
         return blocked_and_wait(run, tokens)
 
@@ -131,7 +131,7 @@ def test_q3_erlang_b_does_not_mind_the_distribution(
             "constant": lambda: np.ones(n),
             "lognormal": lambda: draw.lognormal(-1.125, 1.5, n),  # mean 1
         }[sizes]()
-        service = Service(16, 0, first_token=TINY, per_token=1.0, slowdown=0.0)
+        service = Service(16, 0, time=Llm(TINY, 1.0, 0.0))
         run = replay(Scenario(arrivals(poisson(draw, 18.0, n), tokens), service, roomy_app()), PATIENT)
         return (blocked_and_wait(run, tokens)[0],)
 
@@ -146,7 +146,7 @@ def test_r3_retries_raise_the_load_that_they_meet(arrivals, roomy_app, rows, rep
 
     def replicate(draw: np.random.Generator) -> tuple[float, float]:
         time = poisson(draw, 18.0, 50_000)
-        service = Service(16, 16, first_token=TINY, per_token=1.0, slowdown=0.0)
+        service = Service(16, 16, time=Llm(TINY, 1.0, 0.0))
         scenario = Scenario(arrivals(time, draw.exponential(1.0, len(time))), service, roomy_app())
         run = replay(scenario, policy, seed=int(draw.integers(2**62)))
         steady = (time > 1500.0) & (time < time[-1] - 200.0)  # the load has climbed, and not begun to fall

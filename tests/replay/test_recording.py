@@ -1,12 +1,13 @@
 """The simulator, with the recorder's own parameters and nothing fitted, gives the recordings back."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from breakerlab.policy import Policy
-from breakerlab.replay import Scenario, replay, summary
+from breakerlab.replay import Scenario, counts, course, predict, replay, summary, with_measured_ways
 from breakerlab.trace import Trace, eight_steps, read_trace
 
 DATA = Path(__file__).parents[2] / "data"
@@ -67,3 +68,25 @@ def test_a_model_without_the_fault_does_not_reproduce_the_incident() -> None:
     scenario = Scenario.from_trace(log)
     healthy = Scenario(scenario.workload, scenario.service, scenario.app, (), scenario.duration)
     assert summary(replay(healthy, Policy.naive()).trace)["attempts"] < 0.95 * summary(log)["attempts"]
+
+
+# ---- prediction: from the header, the arrivals, and what the calm recording says of the ways
+
+
+@pytest.mark.parametrize(
+    ("name", "quantities"), [("incident_naive", course), ("incident_backoff", counts), ("incident_breaker", counts)]
+)
+def test_a_recording_lies_inside_its_band_in_all_quantities_together(name: str, quantities) -> None:
+    log = recording(name)
+    scenario = with_measured_ways(Scenario.from_trace(log), recording("calm"))
+    policy = Policy.from_dict(log.source.facts["policy"])
+    prediction = predict(scenario, policy, quantities, seeds=400)
+    assert prediction.outside(log) == []
+
+
+def test_another_policys_recording_lies_outside_the_band() -> None:
+    """The band above can be missed."""
+    log = recording("incident_breaker")
+    scenario = with_measured_ways(Scenario.from_trace(log), recording("calm"))
+    prediction = predict(scenario, replace(Policy.recommended(), breaker=None), counts, seeds=60)
+    assert not prediction.holds(log)

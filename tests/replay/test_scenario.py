@@ -9,7 +9,26 @@ import numpy as np
 import pytest
 
 from breakerlab.policy import Policy
-from breakerlab.replay import App, Fault, OtherEndpoint, Scenario, ScenarioError, Service, Workload, replay
+from breakerlab.replay import (
+    App,
+    Bursts,
+    ClosedLoop,
+    Constant,
+    Empirical,
+    Exponential,
+    Fault,
+    Llm,
+    Lognormal,
+    OtherEndpoint,
+    Poisson,
+    RateLimit,
+    Scenario,
+    ScenarioError,
+    Service,
+    Standby,
+    Workload,
+    replay,
+)
 from breakerlab.trace import Source, Trace, read_trace
 
 DATA = Path(__file__).parents[2] / "data"
@@ -23,16 +42,60 @@ GIVEN = {
     Fault: {"start": 10.0, "end": 20.0, "capacity": 0.5},
     OtherEndpoint: {},
     App: {},
+    RateLimit: {},
+    Llm: {},
+    Constant: {},
+    Exponential: {},
+    Lognormal: {"mean": 1.0, "sigma": 1.0},
+    Empirical: {},
+    Poisson: {"rate": 1.0},
+    Bursts: {"size": 1, "every": 1.0},
+    ClosedLoop: {"workers": 1},
+    Standby: {},
 }
 OUT_OF_RANGE = [
     (Service, "slots", NOT_A_COUNT),
-    (Service, "queue_limit", [-1, 1.0, True, None]),
-    (Service, "first_token", NOT_POSITIVE),
-    (Service, "per_token", NEGATIVE),
-    (Service, "slowdown", NEGATIVE),
+    (Service, "queue_limit", [-1, 1.0, True, "none"]),
+    (Service, "time", [None, 1.0, "exponential"]),
+    (Service, "discipline", ["FIFO", "", None, 1]),
     (Service, "retry_after", NEGATIVE),
+    (Service, "rejection_seconds", NEGATIVE),
+    (Service, "cancel_on_disconnect", [None, 1, "yes"]),
+    (Service, "rate_limit", [60, {"requests": 60}]),
+    (Service, "network", [0.01, Llm()]),
+    (RateLimit, "requests", [0, -1.0, math.inf, True]),
+    (RateLimit, "tokens", [0, -1.0, math.inf, True]),
+    (RateLimit, "per", NOT_POSITIVE),
+    (Llm, "first_token", NOT_POSITIVE),
+    (Llm, "per_token", NEGATIVE),
+    (Llm, "slowdown", NEGATIVE),
+    (Llm, "batch", [0, -1, 1.0, True, "3"]),
+    (Constant, "value", NEGATIVE),
+    (Exponential, "mean", NOT_POSITIVE),
+    (Lognormal, "mean", NOT_POSITIVE),
+    (Lognormal, "sigma", NEGATIVE),
+    (Empirical, "values", [[], [-1.0], [math.nan], "abc", [[1.0]]]),
+    (Poisson, "rate", NEGATIVE),
+    (Poisson, "endpoint", ["", None, 3]),
+    (Poisson, "tokens", [5, Llm(), None]),
+    (Poisson, "writes", [*NEGATIVE, 1.5]),
+    (Bursts, "size", NOT_A_COUNT),
+    (Bursts, "every", NOT_POSITIVE),
+    (Bursts, "within", NEGATIVE),
+    (Bursts, "start", NEGATIVE),
+    (ClosedLoop, "workers", NOT_A_COUNT),
+    (ClosedLoop, "think", [1.0, Llm(), None]),
+    (Standby, "seconds", NEGATIVE),
+    (Standby, "slots", [0, -1, 1.0, True]),
+    (Standby, "availability", [*NEGATIVE, 1.5]),
+    (Fault, "latency", NOT_POSITIVE),
+    (Fault, "error", [*NEGATIVE, 1.5]),
+    (Fault, "refuse", [*NEGATIVE, 1.5]),
+    (Fault, "hang", [*NEGATIVE, 1.5]),
+    (Fault, "status", [200, 399, 600, "500", True]),
+    (Fault, "endpoints", ["POST /answer", (1,)]),
     (Fault, "start", NEGATIVE),
-    (Fault, "end", [*NOT_POSITIVE, 10.0, 5.0]),
+    (Fault, "end", [0, -1, math.nan, -math.inf, "1", None, 10.0, 5.0]),
     (Fault, "capacity", [*NEGATIVE, 1.001, 8]),
     (OtherEndpoint, "seconds", NOT_POSITIVE),
     (OtherEndpoint, "caller_timeout", NOT_POSITIVE),
@@ -43,6 +106,15 @@ OUT_OF_RANGE = [
     (App, "health_interval", NOT_POSITIVE),
     (App, "health_timeout", [*NOT_POSITIVE, 2.0, 3.0]),
     (App, "restart_seconds", NOT_POSITIVE),
+    (App, "instances", [*NOT_A_COUNT, 10_001]),
+    (App, "balancer", ["", "least_connections", None]),
+    (App, "hold_during_backoff", [None, 1]),
+    (App, "shared_breaker", [None, 1]),
+    (App, "writes", ["", "twice", None]),
+    (App, "network", [0.01, Llm()]),
+    (App, "answer_network", [0.01, Llm()]),
+    (App, "timer_lag", [0.01, Llm()]),
+    (App, "fallbacks", [None, 3, {"cache": 0.03}, [Standby()]]),
     (App, "other", [None, 3, {"GET /search": 0.03}, {"GET /search": None}, [OtherEndpoint()]]),
 ]
 
@@ -57,7 +129,7 @@ def test_a_field_out_of_range_is_refused_by_name(kind: Any, name: str, value: An
 
 
 def test_the_edges_of_the_ranges_are_inside() -> None:
-    Service(slots=1, queue_limit=0, first_token=1e-9, per_token=0, slowdown=0, retry_after=0)
+    Service(slots=1, queue_limit=0, time=Llm(1e-9, 0, 0), retry_after=0)
     Fault(0, 1e-9, 0)
     Fault(0.0, 1.0, 1)
     App(workers=1, health_failures=1, health_timeout=1.999)
@@ -112,7 +184,7 @@ def test_a_workload_keeps_its_own_copy() -> None:
     ("fields", "sentence"),
     [
         *[({"duration": value}, "Scenario.duration must be") for value in NOT_POSITIVE],
-        ({"workload": None}, "Scenario.workload must be of type Workload"),
+        ({"workload": None}, "Scenario.workload must be a Workload, a ClosedLoop"),
         ({"service": None}, "Scenario.service must be of type Service"),
         ({"app": {}}, "Scenario.app must be of type App"),
         ({"faults": [None]}, "Scenario.faults must be Fault values"),
@@ -144,7 +216,15 @@ def test_a_recording_tells_its_own_scenario() -> None:
     log = read_trace(DATA / "incident_naive.jsonl")
     facts: Any = log.source.facts["parameters"]
     scenario = Scenario.from_trace(log)
-    assert scenario.parameters() == {name: facts[name] for name in ("duration", "service", "faults", "app")}
+    told = scenario.parameters()
+    llm = told["service"].pop("time")["llm"]
+    assert llm.pop("batch") is None
+    assert facts["service"].items() <= {**told["service"], **llm}.items()
+    assert facts["app"].items() <= told["app"].items()
+    assert [fault.items() <= again.items() for fault, again in zip(facts["faults"], told["faults"], strict=True)] == [
+        True
+    ]
+    assert told["duration"] == facts["duration"]
     callers = log.attempts[log.attempts["service"] == "app"]
     assert np.array_equal(scenario.workload.time, np.sort(callers["time"]))
     assert set(scenario.workload.request) == set(callers["request"])

@@ -63,16 +63,16 @@ def cascade(runs: Mapping[str, Trace | Run], *, bin: float = 2.0, height: int = 
     Raises ValueError for no run, or for more than three.
     """
     _check(runs)
+    setting = _trace_of(next(iter(runs.values())))
     figure = make_subplots(
         rows=len(PANELS),
         cols=1,
         shared_xaxes=True,
         vertical_spacing=0.052,
-        subplot_titles=[panel.title for panel in PANELS],
+        subplot_titles=_titles(setting),
     )
     drawn = {name: series(run, bin) for name, run in runs.items()}
     first = next(iter(drawn.values()))
-    setting = _trace_of(next(iter(runs.values())))
     _fault_in_legend(figure, setting)
     figure.add_scatter(row=1, col=1, x=first["time"], y=first["offered"], **_offered_style())
     for (name, line), values in zip(lines(runs).items(), drawn.values(), strict=True):
@@ -81,6 +81,15 @@ def cascade(runs: Mapping[str, Trace | Run], *, bin: float = 2.0, height: int = 
     _shade_faults(figure, setting)
     _draw_pool_limit(figure, setting)
     return figure
+
+
+def _titles(setting: Trace) -> list[str]:
+    """The panels' titles; the first says whether callers waited for their answers, where that is known."""
+    facts = setting.source.facts
+    recorded = recorded_parameter(facts, "workload", "answer_rate") is not None
+    loop = "open" if recorded else facts.get("loop")
+    first, *others = (panel.title for panel in PANELS)
+    return [f"{first}, {loop} loop" if loop in ("open", "closed") else first, *others]
 
 
 def series(run: Trace | Run, bin: float) -> dict[str, list[float | None]]:

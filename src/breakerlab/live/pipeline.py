@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from breakerlab.live.incident import Incident
 from breakerlab.live.process import Order, serve, take_order
-from breakerlab.policy import CircuitOpenError, Policy
+from breakerlab.policy import CircuitOpenError, LocallyThrottledError, Policy
 from breakerlab.trace import Recorder
 
 POOL_SAMPLES = 0.5  # s between two looks at the pool
@@ -93,7 +93,7 @@ class Calls:
         guard = self._guard.label(request=request, tokens_out=tokens)
         try:
             response = await guard.call_async(self._client.post, CHAT, json={"max_tokens": tokens})
-        except (CircuitOpenError, TimeoutError, httpx.TransportError):
+        except (CircuitOpenError, LocallyThrottledError, TimeoutError, httpx.TransportError):
             return False
         return bool(response.is_success)
 

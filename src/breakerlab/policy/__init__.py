@@ -1,4 +1,4 @@
-"""The small core: breaker, backoff with jitter, retry cap and budget, fallback, and the guard that applies them.
+"""The small core: breaker, backoff with jitter, retry cap and budget, throttle, fallback, and the guard for them all.
 
 Standard library only, `transport` apart. The guard is loaded when it is first used: a service that takes only the
 breaker does not wait for it.
@@ -14,11 +14,13 @@ from breakerlab.policy.fallback import Fallback
 from breakerlab.policy.outcome import Classify, Outcome
 from breakerlab.policy.policy import Policy
 from breakerlab.policy.retry import Retry
+from breakerlab.policy.throttle import AdaptiveThrottle, LocallyThrottledError, Throttle
 
 if TYPE_CHECKING:
     from breakerlab.policy.guard import Answer, Guard
 
 __all__ = [
+    "AdaptiveThrottle",
     "Answer",
     "Backoff",
     "Breaker",
@@ -29,6 +31,7 @@ __all__ = [
     "Classify",
     "Fallback",
     "Guard",
+    "LocallyThrottledError",
     "Outcome",
     "Permit",
     "Policy",
@@ -36,6 +39,7 @@ __all__ = [
     "RetryBudget",
     "Snapshot",
     "State",
+    "Throttle",
     "TokenBucket",
 ]
 

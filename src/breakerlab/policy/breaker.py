@@ -30,6 +30,7 @@ BUCKETS = 60  # of a time window; each holds calls, failures and slow calls
 LONG_AGO = -(1 << 62)  # a bucket before any that a clock, which may be negative, can give
 HALF_OPEN_TIMEOUT = 60.0  # seconds
 FAILED, SLOW = 1, 2  # marks of one call in a count window
+GUARDS = ("all", "retries")
 
 
 def reset(b: Any) -> None:
@@ -99,6 +100,18 @@ def admit(b: Any, now: float) -> int:
         return int(b.generation)
     b.rejected += 1
     return REFUSED
+
+
+def admit_first(b: Any, now: float) -> int:
+    """Rule: as `admit`, for the first attempt of a call: where only retries are guarded, it is UNCOUNTED, not refused.
+
+    It takes a probe's permit if one is free, so that the circuit can close without waiting for a call to fail first.
+    """
+    permit = admit(b, now)
+    if permit == REFUSED and b.guards_retries_only and b.mode != FORCED_OPEN:
+        b.rejected -= 1
+        return UNCOUNTED
+    return permit
 
 
 def give_up_probes(b: Any) -> None:
@@ -304,6 +317,9 @@ class Breaker(Value):
     half_open_timeout: seconds after which the permit of a probe that hangs is given up; longer than a good call takes.
     None for the longest of 60 s, recovery_timeout and, in a `Policy`, its timeout. Counted from the latest probe.
 
+    guards: "all" calls, or "retries" only: what would be refused is let through if it is the first attempt of its call,
+    and changes nothing (Brooker, "Fixing retries with token buckets and circuit breakers", 2022).
+
     Raises ValueError naming the parameter that is out of range.
     """
 
@@ -321,6 +337,7 @@ class Breaker(Value):
     recovery_jitter: float = 0.0
     success_threshold: int | None = None
     half_open_timeout: float | None = None
+    guards: str = "all"
 
     def __post_init__(self) -> None:
         if self.failure_threshold is None and self.failure_rate is None and self.slow_call_rate is None:
@@ -337,6 +354,7 @@ class Breaker(Value):
         self._check("window_seconds", above=0.001, or_equal=True)
         self._check("recovery_growth", above=1.0, or_equal=True)
         self._check("recovery_jitter", or_equal=True, most=1.0)
+        parameter.choice("Breaker.guards", self.guards, GUARDS)
         if self.recovery_cap is not None and self.recovery_cap < self.recovery_timeout:
             least = f"at least Breaker.recovery_timeout ({self.recovery_timeout:g} s)"
             raise ValueError(f"Breaker.recovery_cap must be {least}, not {self.recovery_cap:g} s")
@@ -373,4 +391,5 @@ class Breaker(Value):
             "half_open_max_calls": self.half_open_max_calls,
             "success_threshold": self.success_threshold or self.half_open_max_calls,
             "half_open_timeout": self.longest_probe(),
+            "guards_retries_only": int(self.guards == "retries"),
         }

@@ -166,11 +166,11 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
     __slots__ = (
         "__weakref__", "_classify", "_clock", "_config", "_delivering", "_events", "_listeners", "_lock", "_name",
         "_random", "_timed", "bucket", "bucket_seconds", "calls", "failed", "failure_rate", "failure_threshold",
-        "failures", "free_permit", "generation", "half_open_max_calls", "half_open_timeout", "has_window", "ignored",
-        "late", "minimum_calls", "mode", "openings", "probe_at", "probes", "probes_until", "reason", "recovery_cap",
-        "recovery_growth", "recovery_jitter", "recovery_timeout", "rejected", "ring", "ring_at", "slow_call_duration",
-        "slow_call_rate", "state_code", "succeeded", "success_threshold", "successes", "top_exponent", "window",
-        "window_failures", "window_slow",
+        "failures", "free_permit", "generation", "guards_retries_only", "half_open_max_calls", "half_open_timeout",
+        "has_window", "ignored", "late", "minimum_calls", "mode", "openings", "probe_at", "probes", "probes_until",
+        "reason", "recovery_cap", "recovery_growth", "recovery_jitter", "recovery_timeout", "rejected", "ring",
+        "ring_at", "slow_call_duration", "slow_call_rate", "state_code", "succeeded", "success_threshold", "successes",
+        "top_exponent", "window", "window_failures", "window_slow",
     )  # fmt: skip
     state_code: int
     mode: int
@@ -180,6 +180,7 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
     half_open_timeout: float
     recovery_jitter: float
     bucket_seconds: float
+    guards_retries_only: int
     slow_call_duration: float
     window_failures: int
     window_slow: int
@@ -191,14 +192,14 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
         failure_rate: float | None = None, slow_call_rate: float | None = None, slow_call_duration: float = 60.0,
         window: int = 20, window_seconds: float | None = None, minimum_calls: int = 10, recovery_growth: float = 1.0,
         recovery_cap: float | None = None, recovery_jitter: float = 0.0, success_threshold: int | None = None,
-        half_open_timeout: float | None = None, name: str = "", clock: Callable[[], float] = time.monotonic,
-        random: Callable[[], float] = chance.random, classify: Classify | None = None,
-        listeners: Iterable[Callable[[BreakerEvent], object]] = (),
+        half_open_timeout: float | None = None, guards: str = "all", name: str = "",
+        clock: Callable[[], float] = time.monotonic, random: Callable[[], float] = chance.random,
+        classify: Classify | None = None, listeners: Iterable[Callable[[BreakerEvent], object]] = (),
     ) -> None:  # fmt: skip
         self._config = Breaker(
             failure_threshold, recovery_timeout, half_open_max_calls, failure_rate, slow_call_rate, slow_call_duration,
             window, window_seconds, minimum_calls, recovery_growth, recovery_cap, recovery_jitter, success_threshold,
-            half_open_timeout,
+            half_open_timeout, guards,
         )  # fmt: skip
         if not isinstance(classify, Classify | None):
             raise ValueError(f"classify must be a Classify or None, not {classify!r}")
@@ -264,11 +265,15 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
 
     # ---- around calls
 
-    def acquire(self) -> Permit:
-        """A permit for one call. Raises CircuitOpenError if the call may not be made now."""
+    def acquire(self, *, retry: bool = False) -> Permit:
+        """A permit for one call. Raises CircuitOpenError if the call may not be made now.
+
+        retry: whether it is a retry, which matters where those alone are guarded; all other ways in take a call for a
+        first attempt.
+        """
         permit = self.free_permit
         if permit < 0:
-            permit = self._ask()
+            permit = self._ask(retry)
         return Permit(self, permit, self._clock() if self._timed else 0.0)
 
     def call(self, function: Callable[..., Result], /, *args: Any, **kwargs: Any) -> Result:
@@ -382,14 +387,15 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
     # From here on `acquire` and `release` by hand where a call passes: a `with` takes 0.1 µs more. A signal handler may
     # raise between any two calls, hence `acquire` inside the `try`, and the question whether the lock is held.
 
-    def _ask(self) -> int:
+    def _ask(self, retry: bool = False) -> int:
         """A permit by the rules, where reading `free_permit` gave none. Raises CircuitOpenError."""
         lock, refused_by = self._lock, REFUSED
         try:
             lock.acquire()
             now = self._clock()
             before = self.state_code
-            permit = rules.admit(self, now)
+            first = self.guards_retries_only and not retry
+            permit = rules.admit_first(self, now) if first else rules.admit(self, now)
             if permit == REFUSED:
                 refused_by = self.mode or self.state_code
                 retry_in = self.probe_at - now if self.state_code == OPEN else self._retry_in(now)

@@ -1,4 +1,4 @@
-"""The guard: calls under a whole policy, fallback( retry( breaker( timeout( call )))).
+"""The guard: calls under a whole policy, fallback( retry( throttle( breaker( timeout( call ))))).
 
 What to do next is decided in one place, `_course`, which neither waits nor calls: it hands out steps, and is told how
 they went. One driver carries the steps out for plain functions, another for coroutines.
@@ -35,6 +35,7 @@ from breakerlab.policy.outcome import (
 )
 from breakerlab.policy.policy import Policy
 from breakerlab.policy.retry_after import retry_after_in
+from breakerlab.policy.throttle import AdaptiveThrottle, LocallyThrottledError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _TRACE_CODES = {State.OPEN: 1, State.FORCED_OPEN: 1, State.HALF_OPEN: 2}  # all else lets calls through: 0
@@ -95,19 +96,19 @@ class Guard:
         @guard                                                  # functions and coroutine functions
         def ask(prompt): ...
 
-    Errors: what the last attempt raised; TimeoutError for an attempt cut short; CircuitOpenError when refused. A failed
-    result (such as a response with status 503) is returned as it is. With a fallback, its answer instead; not for what
-    is no failure: cancellation, a wrong request. For a stream, guard the call that opens it. A coroutine that puts off
-    its cancellation is waited for, whatever its time.
+    Errors: what the last attempt raised; TimeoutError for an attempt cut short; CircuitOpenError or
+    LocallyThrottledError when refused. A failed result (such as a response with status 503) is returned as it is. With
+    a fallback, its answer instead; not for what is no failure: cancellation, a wrong request. For a stream, guard the
+    call that opens it. A coroutine that puts off its cancellation is waited for, whatever its time.
 
-    breaker, bucket: a circuit and a retry budget shared with others; without them, new ones by the policy. classify,
-    listeners: as for `CircuitBreaker`. recorder: a `trace.Recorder`, told of each attempt and of the circuit's changes;
-    labels: more fields for its `begin`. timeout_keyword: the function is given its seconds under this name and must
-    keep to them; a plain one then runs in the caller's thread, and else in one of its own, which is abandoned in time.
-    discard: given what came too late. clock: seconds, must never go backwards. sleep: given seconds. random: draws from
-    [0, 1), for the jitter.
+    breaker, bucket, throttle: those shared with others; without them, new ones by the policy. classify, listeners: as
+    for `CircuitBreaker`. recorder: a `trace.Recorder`, told of each attempt and of the circuit's changes; labels: more
+    fields for its `begin`. timeout_keyword: the function is given its seconds under this name and must keep to them; a
+    plain one then runs in the caller's thread, and else in one of its own, which is abandoned in time. discard: given
+    what came too late. clock: seconds, must never go backwards. sleep: given seconds. random: draws from [0, 1), for
+    jitter and throttle. A call is accepted, as the throttle sees it, if it is no failure: ignored ones too.
 
-    A copy shares the breaker and the budget. Raises ValueError for a recorder without a name.
+    A copy shares the breaker, the budget and the throttle. Raises ValueError for a recorder without a name.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class Guard:
         *,
         breaker: CircuitBreaker | None = None,
         bucket: TokenBucket | None = None,
+        throttle: AdaptiveThrottle | None = None,
         classify: Classify | None = None,
         recorder: Any = None,
         labels: dict[str, Any] | None = None,
@@ -137,7 +139,9 @@ class Guard:
             breaker = CircuitBreaker(**rules.to_dict(), name=name, **live)
         if bucket is None and policy.retry is not None and policy.retry.budget is not None:
             bucket = TokenBucket(policy.retry.budget, clock)
-        self.policy, self.name, self.breaker, self.bucket = policy, name, breaker, bucket
+        if throttle is None and policy.throttle is not None:
+            throttle = AdaptiveThrottle(policy.throttle, name=name, clock=clock, random=random)
+        self.policy, self.name, self.breaker, self.bucket, self.throttle = policy, name, breaker, bucket, throttle
         self._classify, self._recorder, self._labels = classify, recorder, labels or {}
         self._timeout_keyword, self._discard = timeout_keyword, discard
         self._clock, self._sleep, self._random = clock, sleep, random
@@ -245,8 +249,10 @@ class Guard:
         record = self._begin(call)
         call.tries += 1
         try:
-            permit = None if self.breaker is None else self.breaker.acquire()
-        except CircuitOpenError as refusal:
+            if self.throttle is not None:
+                self.throttle.request()
+            permit = None if self.breaker is None else self.breaker.acquire(retry=call.attempts > 0)
+        except (CircuitOpenError, LocallyThrottledError) as refusal:
             call.ended, call.outcome = Ended(error=refusal), FAILURE
             self._end(record, "rejected")
             return
@@ -273,6 +279,8 @@ class Guard:
             call.retry_after = retry_after_in(ended.result if ended.error is None else ended.error)
         if permit is not None:
             permit.spend(outcome, call.retry_after)
+        if self.throttle is not None and outcome is not FAILURE:
+            self.throttle.accept()
         self._end(record, *_described(ended, outcome), min(call.retry_after, _LONGEST_RECORDED) or None)
 
     def _outcome_of(self, ended: Ended | None) -> Outcome:
@@ -291,7 +299,7 @@ class Guard:
         """When the next attempt starts; None if there is none."""
         retry, refusal = self.policy.retry, call.ended.error
         refused = isinstance(refusal, CircuitOpenError)
-        if retry is None or (refused and not retry.wait_for_probe):
+        if retry is None or isinstance(refusal, LocallyThrottledError) or (refused and not retry.wait_for_probe):
             return None
         if not self._repeatable and call.attempts > 0:
             return None

@@ -27,7 +27,8 @@ SUCCESS, FAILURE, IGNORED = Outcome.SUCCESS, Outcome.FAILURE, Outcome.IGNORED
 # 4xx that tell of load or a passing state, not of a wrong request: timeout, too early, too many requests
 _FAILURES_OF_THE_SERVICE = (408, 425, 429)
 _CANCELLED = "CancelledError"  # of asyncio and of concurrent.futures
-_REFUSALS = ("CircuitOpenError", "PoolTimeout")  # by a circuit; by the connection pool of httpx
+# by a circuit; by a throttle; by the connection pool of httpx
+_REFUSALS = ("CircuitOpenError", "LocallyThrottledError", "PoolTimeout")
 _CONNECTION = ("Connection", "Connect", "Network", "Transport", "Protocol", "gaierror", "SSL")  # in names of classes
 _STATUS_NAMES = ("status_code", "status", "code")  # httpx, requests, openai; aiohttp; urllib (of its errors)
 
@@ -49,7 +50,7 @@ def of_error(error: BaseException) -> Outcome:
     """By the HTTP status that the exception or its `response` carries, if any; without one, a failure.
 
     Ignored: cancellation (`CancelledError`, `KeyboardInterrupt`, all that is no `Exception`), and what an inner circuit
-    or a full connection pool refused, since nothing reached the service.
+    or throttle or a full connection pool refused, since nothing reached the service.
     """
     if not isinstance(error, Exception) or type(error).__name__ in (_CANCELLED, *_REFUSALS):
         return IGNORED

@@ -10,6 +10,7 @@ from breakerlab.policy.backoff import Backoff
 from breakerlab.policy.breaker import Breaker
 from breakerlab.policy.fallback import Fallback
 from breakerlab.policy.retry import Retry
+from breakerlab.policy.throttle import Throttle
 from breakerlab.policy.value import Value, value
 
 if TYPE_CHECKING:
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
 @value
 class Policy(Value):
-    """What one call may do: fallback( retry( breaker( timeout( call )))). Each attempt passes the breaker.
+    """What one call may do: fallback( retry( throttle( breaker( timeout( call ))))).
 
+    Each attempt passes the throttle, then the breaker.
     timeout: seconds for one attempt, above 0. retry: None for a single attempt. breaker: None for no circuit.
-    fallback: who answers when all of this has failed; None for nobody.
-    An open circuit ends the retries of a call at once, unless `Retry.wait_for_probe`.
+    fallback: who answers when all of this has failed; None for nobody. throttle: None to refuse nothing at random.
+    An open circuit ends the retries of a call at once, unless `Retry.wait_for_probe`; so does the throttle's refusal.
     Raises ValueError naming a parameter that is out of range.
     """
 
@@ -30,6 +32,7 @@ class Policy(Value):
     retry: Retry | None = None
     breaker: Breaker | None = None
     fallback: Fallback | None = None
+    throttle: Throttle | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "timeout", parameter.real("Policy.timeout", self.timeout))
@@ -39,6 +42,8 @@ class Policy(Value):
             raise ValueError(f"Policy.breaker must be a Breaker or None, not {self.breaker!r}")
         if not isinstance(self.fallback, Fallback | None):
             raise ValueError(f"Policy.fallback must be a Fallback or None, not {self.fallback!r}")
+        if not isinstance(self.throttle, Throttle | None):
+            raise ValueError(f"Policy.throttle must be a Throttle or None, not {self.throttle!r}")
         longest = None if self.breaker is None else self.breaker.half_open_timeout
         if longest is not None and longest < self.timeout:
             raise ValueError(
@@ -93,4 +98,4 @@ class Policy(Value):
 
     @classmethod
     def _parts(cls) -> dict[str, type[Value]]:
-        return {"retry": Retry, "breaker": Breaker, "fallback": Fallback}
+        return {"retry": Retry, "breaker": Breaker, "fallback": Fallback, "throttle": Throttle}

@@ -25,6 +25,7 @@ from breakerlab.policy.breaker import CircuitOpenError
 from breakerlab.policy.deadline import Ended
 from breakerlab.policy.guard import Guard
 from breakerlab.policy.policy import Policy
+from breakerlab.policy.throttle import LocallyThrottledError
 
 _IDEMPOTENT = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))  # RFC 9110, 9.2.2
 Finish = Callable[[Ended | None], object]
@@ -60,8 +61,8 @@ class PolicyTransport(_Hosts):
     The timeout lasts until the response's headers. Its body counts too: a stream that fails half-way is a failure, one
     that its reader closes early is a success if anything had come of it, and else ignored.
 
-    Raises CircuitOpenError as one of the library's ConnectErrors (else openai would not wrap it in its connection
-    error), the library's ReadTimeout for an attempt cut short, or what `inner` raises.
+    Raises CircuitOpenError and LocallyThrottledError as ConnectErrors of the library (else openai would not wrap them
+    in its connection error), the library's ReadTimeout for an attempt cut short, or what `inner` raises.
     """
 
     def handle_request(self, request: Any) -> Any:
@@ -93,7 +94,7 @@ class PolicyTransport(_Hosts):
         try:
             response = self._guard_for(request, hold, discard=close).call(send)
             return response
-        except CircuitOpenError as refusal:
+        except (CircuitOpenError, LocallyThrottledError) as refusal:
             raise _refusal(library, refusal, request) from None
         except TimeoutError as error:
             raise library.ReadTimeout(str(error), request=request) from error
@@ -137,7 +138,7 @@ class AsyncPolicyTransport(_Hosts):
         try:
             response = await self._guard_for(request, hold).call_async(send)
             return response
-        except CircuitOpenError as refusal:
+        except (CircuitOpenError, LocallyThrottledError) as refusal:
             raise _refusal(library, refusal, request) from None
         except TimeoutError as error:
             raise library.ReadTimeout(str(error), request=request) from error
@@ -236,13 +237,14 @@ def _library_of(request: Any) -> Any:
 
 
 @functools.cache
-def _refused_by(library: Any) -> Any:
-    plain = {"__reduce__": lambda refusal: (CircuitOpenError, refusal.args)}  # another process has no such class
-    return type("CircuitOpenError", (CircuitOpenError, library.ConnectError), plain)
+def _refused_by(library: Any, kind: type[Exception]) -> Any:
+    plain = {"__reduce__": lambda refusal: (kind, refusal.args)}  # another process has no such class
+    return type(kind.__name__, (kind, library.ConnectError), plain)
 
 
-def _refusal(library: Any, refusal: CircuitOpenError, request: Any) -> Exception:
-    error: Exception = _refused_by(library)(str(refusal), request=request)
+def _refusal(library: Any, refusal: Exception, request: Any) -> Exception:
+    kind = CircuitOpenError if isinstance(refusal, CircuitOpenError) else LocallyThrottledError
+    error: Exception = _refused_by(library, kind)(str(refusal), request=request)
     error.args = refusal.args  # which say the rest
     return error
 

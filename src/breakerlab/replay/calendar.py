@@ -1,59 +1,86 @@
-"""The event calendar: a binary heap of (time, order, kind, subject).
+"""The event calendar: a binary heap of (time, key, subject); the key is the order of putting in, and the kind.
 
 Events at the same time come out in the order in which they were put in.
 """
 
 from typing import Any
 
-from breakerlab.replay.tables import ORDER, SCHEDULED, World
+from breakerlab.replay.tables import World
+
+KINDS = 16
 
 
 def schedule(w: World, time: float, kind: int, subject: int) -> None:
     """Add an event."""
-    calendar = w.calendar
-    order = w.used[ORDER]
-    w.used[ORDER] = order + 1
-    i = w.used[SCHEDULED]
-    w.used[SCHEDULED] = i + 1
+    calendar, clock = w.calendar, w.clock[0]
+    key = clock.order * KINDS + kind
+    clock.order += 1
+    if clock.hole:
+        clock.hole = 0
+        sift_down(calendar, clock.scheduled, time, key, subject)
+        return
+    i = clock.scheduled
+    clock.scheduled = i + 1
     while i > 0:
         parent = (i - 1) >> 1
-        if is_before(calendar[parent], time, order):
+        above = calendar[parent]
+        if above.time <= time:  # an event put in earlier goes first
             break
-        copy_event(calendar[parent], calendar[i])
+        put(calendar[i], above.time, above.key, above.subject)
         i = parent
-    event = calendar[i]
-    event.time = time
-    event.order = order
-    event.kind = kind
-    event.subject = subject
+    put(calendar[i], time, key, subject)
 
 
 def remove_first(w: World) -> None:
-    """Take away the event that is due first; read it in place 0 before."""
-    calendar = w.calendar
-    last = w.used[SCHEDULED] - 1
-    w.used[SCHEDULED] = last
-    moved = calendar[last]
-    i = 0
-    while 2 * i + 1 < last:
-        child = 2 * i + 1
-        if child + 1 < last and is_before(calendar[child + 1], calendar[child].time, calendar[child].order):
-            child += 1
-        if not is_before(calendar[child], moved.time, moved.order):
+    """Take away the event that is due first; read it in place 0 before.
+
+    It leaves a hole, for the event that most often follows from it; `close_hole` must follow.
+    """
+    w.clock[0].hole = 1
+
+
+def close_hole(w: World) -> None:
+    """The last event moves into the hole, if no new one has."""
+    clock = w.clock[0]
+    if clock.hole:
+        clock.hole = 0
+        last = clock.scheduled - 1
+        clock.scheduled = last
+        moved = w.calendar[last]
+        sift_down(w.calendar, last, moved.time, moved.key, moved.subject)
+
+
+def sift_down(calendar: Any, end: int, time: float, key: int, subject: int) -> None:
+    """Write an event into the first place of a heap of `end` events, or further down, where it belongs."""
+    sift_down_from(calendar, 0, end, time, key, subject)
+
+
+def sift_down_from(calendar: Any, i: int, end: int, time: float, key: int, subject: int) -> None:
+    child = 2 * i + 1
+    while child < end:
+        below = calendar[child]
+        if child + 1 < end:
+            beside = calendar[child + 1]
+            # no `and`, no `or`: which child is first cannot be guessed, so a jump would mostly be taken wrongly
+            child += (beside.time < below.time) | ((beside.time == below.time) & (beside.key < below.key))
+            below = calendar[child]
+        if time < below.time or (time == below.time and key < below.key):
             break
-        copy_event(calendar[child], calendar[i])
+        put(calendar[i], below.time, below.key, below.subject)
         i = child
-    copy_event(moved, calendar[i])
+        child = 2 * i + 1
+    put(calendar[i], time, key, subject)
 
 
-def is_before(event: Any, time: float, order: int) -> bool:
-    """Whether `event` is due before an event of the given time and order."""
-    return bool(event.time < time or (event.time == time and event.order < order))
+def put(event: Any, time: float, key: int, subject: int) -> None:
+    event.time = time
+    event.key = key
+    event.subject = subject
 
 
-def copy_event(source: Any, target: Any) -> None:
-    """Write one event into the place of another."""
-    target.time = source.time
-    target.order = source.order
-    target.kind = source.kind
-    target.subject = source.subject
+def restore_order(w: World) -> None:
+    """Make a heap again of events in any order."""
+    end = w.clock[0].scheduled
+    for i in range(end // 2 - 1, -1, -1):
+        event = w.calendar[i]
+        sift_down_from(w.calendar, i, end, float(event.time), int(event.key), int(event.subject))

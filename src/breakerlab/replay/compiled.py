@@ -9,6 +9,7 @@ import functools
 import hashlib
 import inspect
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType, ModuleType, SimpleNamespace
@@ -16,23 +17,35 @@ from typing import Any
 
 import numpy as np
 
-from breakerlab.policy import backoff, breaker, budget, retry
-from breakerlab.replay import calendar, draws, engine, tables
+from breakerlab.policy import backoff, breaker, budget, retry, throttle
+from breakerlab.replay import attempts, calendar, desk, draws, engine, kinds, pool, records, tables
 from breakerlab.replay.engine import run
 from breakerlab.replay.tables import RECORDS, World
+from breakerlab.replay.whole_program import compiled_as_one
 
-MODULES: tuple[ModuleType, ...] = (breaker, backoff, budget, retry, draws, calendar, tables, engine)
+RULES: tuple[ModuleType, ...] = (breaker, backoff, budget, retry, throttle)
+ENGINE: tuple[ModuleType, ...] = (tables, kinds, draws, calendar, records, desk, attempts, pool, engine)
+MODULES = RULES + ENGINE
+COMPILER = ("borrowed.py", "whole_program.py")  # files of this folder that decide what compiled code looks like
+
+_one_compiles = threading.Lock()
 
 
 def play_interpreted(w: World) -> int:
     """Play the world with the engine as it stands, uncompiled.
 
-    The records become plain objects, because `np.record` has attributes of its own, such as `base`. The keyed hash
-    wraps around, of which numpy warns.
+    The tables of few records become plain objects, because `np.record` has attributes of its own, such as `base`. The
+    keyed hash wraps around, of which numpy warns.
     """
-    records = {name: [_plain(getattr(w, name))] for name in RECORDS}
+    plain = {name: [_plain(record) for record in getattr(w, name)] for name in RECORDS}
     with np.errstate(over="ignore"):
-        return run(w._replace(**records))
+        code = run(w._replace(**plain))
+    for name, records_now in plain.items():
+        table = getattr(w, name)
+        for place, record in enumerate(records_now):
+            for word, value in vars(record).items():
+                table[word][place] = value
+    return code
 
 
 def play(w: World) -> int:
@@ -43,9 +56,22 @@ def play(w: World) -> int:
     entry = compiled_entry()
     if entry is None:
         return play_interpreted(w)
-    if not entry.signatures and not is_cached(entry):
-        print("breakerlab: compiling the simulator, once for this installation ...", file=sys.stderr, flush=True)
+    with _one_compiles:
+        if not entry.signatures:
+            compile_or_load(entry, w)
     return int(entry(w))
+
+
+def compile_or_load(entry: Any, w: World) -> None:
+    from numba import typeof
+
+    parts = {name for module in MODULES for name, _ in inspect.getmembers(module, inspect.isfunction)}
+    with compiled_as_one(entry.py_func.__qualname__, parts, announce):
+        entry.compile((typeof(w),))  # type: ignore[no-untyped-call]
+
+
+def announce() -> None:
+    print("breakerlab: compiling the simulator, once for this installation ...", file=sys.stderr, flush=True)
 
 
 @functools.cache
@@ -57,7 +83,12 @@ def compiled_entry() -> Any:
         return None
     if vars(numba.config)["DISABLE_JIT"]:
         return None
-    scope = {"run": _compile_all(numba.njit(nogil=True))[run]}
+    from breakerlab.replay.borrowed import view
+
+    # internal functions are never called from Python; without wrappers for that they compile in half the time
+    options: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    inner = numba.njit(nogil=True, error_model="numpy", **options)
+    scope = {"run": _compile_all(inner)[run], "view": view}
     entry = FunctionType(_entry.__code__, scope)
     entry.__module__ = __name__
     entry.__qualname__ = f"engine_{fingerprint()[:16]}"
@@ -65,20 +96,16 @@ def compiled_entry() -> Any:
 
 
 def fingerprint() -> str:
-    """A hash of the sources of the engine and of the rules it runs."""
+    """A hash of the sources of the engine, of the rules it runs, and of how they are compiled."""
     digest = hashlib.sha256()
-    for module in MODULES:
-        digest.update(Path(inspect.getfile(module)).read_bytes())
+    here = Path(__file__).parent
+    for path in (*(Path(inspect.getfile(module)) for module in MODULES), *(here / name for name in COMPILER)):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def is_cached(entry: Any) -> bool:
-    """Whether an earlier process has left the compiled engine of these very sources."""
-    return any(Path(entry.stats.cache_path).glob(f"*{entry.py_func.__qualname__}*.nbc"))
-
-
 def _entry(w: World) -> int:
-    return run(w)
+    return run(view(w))  # type: ignore[name-defined]  # noqa: F821
 
 
 def _compile_all(compile_one: Callable[[FunctionType], Any]) -> dict[Any, Any]:
@@ -95,4 +122,4 @@ def _compile_all(compile_one: Callable[[FunctionType], Any]) -> dict[Any, Any]:
 
 
 def _plain(record: Any) -> SimpleNamespace:
-    return SimpleNamespace(**{name: record[name][0].tolist() for name in record.dtype.names})
+    return SimpleNamespace(**{name: record[name].tolist() for name in record.dtype.names})

@@ -1,388 +1,234 @@
-"""The event loop: a policy meets a service that its own retries can overload, inside an app with one pool of workers.
+"""The event loop: a policy meets a service that its own retries can overload, inside an app with pools of workers.
 
-Everything here is a plain function over a `World` and runs as it stands, interpreted; `compiled.py` compiles the same
-functions, and with them the very rules of `breakerlab.policy`. The order of events at one moment is the order in which
-they were scheduled; an arrival comes after all of them, so that it meets the fault that begins, or the app that is
-back, at that very moment.
+Everything here and in `calendar`, `records`, `desk`, `attempts` and `pool` is a plain function over a `World` and runs
+as it stands, interpreted; `compiled.py` compiles the same functions, and with them the very rules of
+`breakerlab.policy`.
+The order of events at one moment is the order in which they were scheduled; an arrival comes after all of them, so that
+it meets the fault that begins, or the app that is back, at that very moment.
 """
 
-from breakerlab.policy.backoff import delay
-from breakerlab.policy.breaker import OPEN, REFUSED, admit, fail, reset, succeed
-from breakerlab.policy.budget import fill, note_call, note_success, withdraw
-from breakerlab.policy.retry import STOP, next_start, time_allowed
-from breakerlab.replay.calendar import remove_first, schedule
-from breakerlab.replay.draws import BACKOFF, RECOVERY, uniform
-from breakerlab.replay.tables import ATTEMPTS, EVENTS, SAMPLE_SECONDS, SCHEDULED, World
+from breakerlab.replay.attempts import end_attempt, record_event, reply, reply_later
+from breakerlab.replay.calendar import KINDS, close_hole, put, remove_first, restore_order, schedule
+from breakerlab.replay.desk import ACCEPTED, change, complete, reach, serve_next
+from breakerlab.replay.kinds import (
+    ARRIVED,
+    ATTEMPT_TIMEOUT,
+    CHANGED,
+    CLIENT_ERROR,
+    ERROR,
+    GIVE_UP,
+    HOLD_OVER,
+    NEXT_ATTEMPT,
+    OK,
+    POOL,
+    POOL_TIMEOUT,
+    PROBE,
+    REACHED,
+    REPLIED,
+    RESTARTED,
+    SAMPLE,
+    SERVED,
+    STANDBY_OVER,
+    THOUGHT,
+    THROTTLED,
+)
+from breakerlab.replay.pool import (
+    arrive,
+    ask,
+    come_back,
+    employ,
+    finish,
+    give_up,
+    go_on,
+    probe,
+    reach_app,
+    restart,
+    standby_answers,
+    think,
+    time_out_in_pool,
+    time_out_outside,
+)
+from breakerlab.replay.records import free_job, is_current, place_of
+from breakerlab.replay.tables import SAMPLE_SECONDS, World
 
-# outcomes: the places of these words in `trace.schema.OUTCOMES`
-OK, ERROR, TIMEOUT, CONNECTION, REJECTED, LOST = 0, 1, 4, 5, 6, 8
-# kinds of event rows: the places of these words in `trace.schema.EVENT_KINDS`
-POOL, HEALTH, RESTART, BREAKER_STATE = 0, 1, 2, 3
-NO_STATUS = 0
-NOTHING = -1
-
-# where a request stands in the app
-UNSEEN, WAITING, WORKING, GONE = 0, 1, 2, 3
-# where a health probe stands
-PROBE_WAITING, PROBE_OVER = 1, 2
-
-# kinds of calendar event
-POOL_TIMEOUT, HOLD_OVER, NEXT_ATTEMPT, SERVED, ATTEMPT_TIMEOUT, GIVE_UP = 0, 1, 2, 3, 4, 5
-CAPACITY, PROBE, PROBE_TIMEOUT, RESTARTED, SAMPLE = 6, 7, 8, 9, 10
-
-FINISHED, OUT_OF_ROOM = 0, 1
+FINISHED, OUT_OF_ROOM, OUT_OF_TIME, TOO_MANY_ATTEMPTS = 0, 1, 2, 3
+NO_INSTANCE = -1
+MOST_LINES = 8  # that one event, and one worker that it frees, may need in a table beyond its margin
+NOBODY_ASKED = 0  # an endpoint that does not use the service was served by the app itself
 
 
 def run(w: World) -> int:
-    """Play the world to its end. FINISHED, or OUT_OF_ROOM if the attempts did not fit into the tables."""
-    schedule_the_known(w)
-    arrivals = w.requests.shape[0]
-    arrived = 0
-    calendar = w.calendar
-    used = w.used
-    while arrived < arrivals or used[SCHEDULED] > 0:
+    """Play the world to its end, or until a table is full; it can then be enlarged, and the world played on."""
+    clock = w.clock[0]
+    if not clock.started:
+        clock.started = 1
+        schedule_the_known(w)
+    due = w.arrivals.time
+    while True:
         if not has_room(w):
             return OUT_OF_ROOM
-        if arrived < arrivals and (used[SCHEDULED] == 0 or w.requests[arrived].due < calendar[0].time):
-            now = w.requests[arrived].due
-            arrive(w, arrived, now)
-            arrived += 1
-        else:
-            now = calendar[0].time
-            kind, subject = calendar[0].kind, calendar[0].subject
+        if clock.sent >= clock.most_attempts:
+            return TOO_MANY_ATTEMPTS
+        if clock.touched != NO_INSTANCE:
+            turn_to_waiting(w)
+            continue
+        open_loop = clock.arrived < clock.arrivals
+        if open_loop and (clock.scheduled == 0 or due[clock.arrived] < w.calendar[0].time):
+            now = due[clock.arrived]
+            if now > clock.last_moment:
+                return OUT_OF_TIME
+            clock.now = now
+            clock.arrived += 1
+            arrive(w, clock.arrived - 1, now)
+        elif clock.scheduled > 0:
+            first = w.calendar[0]
+            now, kind, subject = first.time, first.key % KINDS, first.subject
+            if now > clock.last_moment:
+                return OUT_OF_TIME
+            clock.now = now
             remove_first(w)
             happen(w, now, kind, subject)
-        employ_free_workers(w, now)
-    return FINISHED
-
-
-def has_room(w: World) -> bool:
-    """Whether there is room for an attempt and, beside it, for the retry that the budget then refuses."""
-    return bool(w.used[ATTEMPTS] + 1 < w.attempts.shape[0])
+            close_hole(w)
+        else:
+            return FINISHED
 
 
 def schedule_the_known(w: World) -> None:
-    for i in range(w.steps.shape[0]):
-        schedule(w, w.steps[i].time, CAPACITY, i)
-    schedule(w, w.app[0].health_interval, PROBE, 0)
+    for i in range(w.clock[0].steps):
+        if w.steps[i].time <= w.clock[0].last_moment:
+            schedule(w, w.steps[i].time, CHANGED, i)
+    if w.app[0].health_interval <= w.app[0].duration:
+        schedule(w, w.app[0].health_interval, PROBE, 0)
     schedule(w, 0.0, SAMPLE, 0)
+    if w.app[0].closed:
+        for caller in range(w.app[0].callers):
+            think(w, caller, 0.0)
+
+
+def turn_to_waiting(w: World) -> None:
+    """One worker that has become free turns to one that waits, if any does."""
+    clock = w.clock[0]
+    instance = w.instances[clock.touched]
+    if instance.waiting > 0 and instance.in_use < w.app[0].workers:
+        employ(w, clock.touched, clock.now)
+    else:
+        clock.touched = NO_INSTANCE
+
+
+def has_room(w: World) -> bool:
+    """Whether every table has lines for what one event may bring.
+
+    How many events there is room for at least is counted down, and looked up anew only when that is over.
+    """
+    clock = w.clock[0]
+    clock.sure_events -= 1
+    if clock.sure_events > 0:
+        return True
+    if clock.scheduled >= clock.calendar_room and not forget_stale_events(w):
+        return False
+    room = min(clock.rows_room - clock.rows, clock.requests_room - clock.arrived)
+    room = min(room, clock.events_room - clock.events, clock.samples_room - clock.samples)
+    room = min(room, clock.asked_room - clock.asked, clock.calls_room - clock.calls)
+    room = min(room, clock.jobs_room - clock.jobs, clock.calendar_room - clock.scheduled)
+    clock.sure_events = room // (MOST_LINES * w.app[0].instances)
+    return bool(room >= 0)
+
+
+def forget_stale_events(w: World) -> bool:
+    """Drop what no longer holds from a full calendar; whether that has made it at most half full."""
+    clock = w.clock[0]
+    kept = 0
+    for i in range(clock.scheduled):
+        event = w.calendar[i]
+        if is_to_come(w, event.key % KINDS, event.subject):
+            put(w.calendar[kept], event.time, event.key, event.subject)
+            kept += 1
+    clock.scheduled = kept
+    restore_order(w)
+    return bool(2 * kept <= clock.calendar_room)
+
+
+def is_to_come(w: World, kind: int, subject: int) -> bool:
+    if kind == SERVED or kind == REACHED:  # noqa: SIM109
+        return is_current(w.jobs, subject)
+    if kind <= STANDBY_OVER:
+        return is_current(w.calls, subject)
+    return True
 
 
 def happen(w: World, now: float, kind: int, subject: int) -> None:
     if kind == SERVED:
-        w.service[0].in_service -= 1
-        serve_next(w, now)
-        if w.attempts[subject].waiting:
-            end_attempt(w, subject, OK, 200, now)
-    elif kind == ATTEMPT_TIMEOUT:
-        if w.attempts[subject].waiting:
-            end_attempt(w, subject, TIMEOUT, NO_STATUS, now)
+        if is_current(w.jobs, subject):
+            serve_out(w, place_of(subject), now)
+    elif kind == REACHED:
+        reach_out(w, place_of(subject), now)
+    elif kind <= STANDBY_OVER:
+        if is_current(w.calls, subject):
+            go_on_with_call(w, place_of(subject), kind, now)
+    elif kind == ARRIVED:
+        reach_app(w, subject, now)
     elif kind == GIVE_UP:
-        answer(w, subject, TIMEOUT, NO_STATUS, now)
-    elif kind == NEXT_ATTEMPT:
-        if w.requests[subject].state == WORKING:
-            attempt(w, subject, now)
-    elif kind == HOLD_OVER:
-        if w.requests[subject].state == WORKING:
-            finish(w, subject, OK, 200, now)
-    elif kind == POOL_TIMEOUT:
-        if w.requests[subject].state == WAITING:
-            w.requests[subject].state = GONE
-            answer(w, subject, ERROR, 503, now)
-    elif kind == CAPACITY:
-        w.service[0].slots_now = w.steps[subject].slots
-        serve_next(w, now)
+        give_up(w, subject, now)
+    elif kind == THOUGHT:
+        ask(w, subject, now)
+    elif kind == CHANGED:
+        change(w, subject, now)
     elif kind == SAMPLE:
-        sample_pool(w, now, subject)
+        sample(w, now, subject)
     elif kind == PROBE:
         probe(w, subject, now)
-    elif kind == PROBE_TIMEOUT:
-        if w.probes[subject] == PROBE_WAITING:
-            judge_health(w, subject, False, now)
     elif kind == RESTARTED:
-        restart(w, now)
+        restart(w, subject, now)
 
 
-# ---- the app: callers, workers, health
+def go_on_with_call(w: World, c: int, kind: int, now: float) -> None:
+    if kind == NEXT_ATTEMPT:
+        come_back(w, c, now)
+    elif kind == ATTEMPT_TIMEOUT:
+        time_out_outside(w, c, now)
+    elif kind == HOLD_OVER:
+        finish(w, c, OK, 200, NOBODY_ASKED, now)
+    elif kind == POOL_TIMEOUT:
+        time_out_in_pool(w, c, now)
+    elif kind == REPLIED:
+        go_on(w, c, reply(w, c, w.calls[c].status, now), now)
+    elif kind == STANDBY_OVER:
+        standby_answers(w, c, now)
 
 
-def arrive(w: World, request: int, now: float) -> None:
-    """A caller sends a request. Its patience begins now, whatever the app does with it."""
-    if not w.app[0].is_up:
-        w.requests[request].state = GONE
-        answer(w, request, CONNECTION, NO_STATUS, now)
-        return
-    schedule(w, now + w.requests[request].patience, GIVE_UP, request)
-    if w.app[0].in_use < w.app[0].workers:
-        start_work(w, request, now)
-        return
-    w.requests[request].state = WAITING
-    join_pool_queue(w, request)
-    schedule(w, now + w.app[0].pool_timeout, POOL_TIMEOUT, request)
+def serve_out(w: World, j: int, now: float) -> None:
+    """The service has done an attempt's work, and answers, if anybody still waits."""
+    job = w.jobs[j]
+    caller, status = job.caller, job.status
+    complete(w, j, now)
+    free_job(w, j)
+    serve_next(w, now)
+    if is_current(w.calls, caller):
+        outcome = OK if status == 200 else ERROR if status >= 500 else THROTTLED if status == 429 else CLIENT_ERROR
+        c = place_of(caller)
+        asked = w.service[0].retry_after if status == 503 else 0.0
+        go_on(w, c, end_attempt(w, c, outcome, status, asked, now), now)
 
 
-def join_pool_queue(w: World, job: int) -> None:
-    w.pool_queue[w.app[0].queue_tail] = job
-    w.app[0].queue_tail += 1
+def reach_out(w: World, j: int, now: float) -> None:
+    """An attempt that was on its way reaches the service; a refusal is told to whoever still waits."""
+    caller, deadline = w.jobs[j].caller, w.jobs[j].deadline
+    w.service[0].on_the_way -= 1
+    result = reach(w, j, now)
+    if result != ACCEPTED and is_current(w.calls, caller):
+        c = place_of(caller)
+        go_on(w, c, reply_later(w, c, result, deadline, now), now)
 
 
-def start_work(w: World, request: int, now: float) -> None:
-    w.requests[request].state = WORKING
-    w.app[0].in_use += 1
-    w.requests[request].began = now
-    if w.requests[request].hold > 0.0:
-        schedule(w, now + w.requests[request].hold, HOLD_OVER, request)
-    else:
-        attempt(w, request, now)
-
-
-def finish(w: World, request: int, outcome: int, status: int, now: float) -> None:
-    """The app is done with a request: it answers, and the worker is free."""
-    w.requests[request].state = GONE
-    w.app[0].in_use -= 1
-    answer(w, request, outcome, status, now)
-
-
-def employ_free_workers(w: World, now: float) -> None:
-    """Free workers turn to whoever has waited longest."""
-    app = w.app[0]
-    while app.in_use < app.workers and app.queue_head < app.queue_tail and has_room(w):
-        job = w.pool_queue[app.queue_head]
-        app.queue_head += 1
-        if job < 0:
-            pass_probe(w, -job - 1, now)
-        elif w.requests[job].state == WAITING:
-            start_work(w, job, now)
-
-
-def answer(w: World, request: int, outcome: int, status: int, now: float) -> None:
-    """What the caller sees, unless it has already had an answer or given up."""
-    if w.requests[request].outcome == NOTHING:
-        w.requests[request].outcome = outcome
-        w.requests[request].status = status
-        w.requests[request].end = now
-
-
-def probe(w: World, number: int, now: float) -> None:
-    """The supervisor asks for the app's health; while the app is down it does not ask."""
-    app = w.app[0]
-    next_probe = (number + 2) * app.health_interval
-    if next_probe <= app.duration:
-        schedule(w, next_probe, PROBE, number + 1)
-    if not app.is_up:
-        return
-    w.probes[number] = PROBE_WAITING
-    if app.in_use < app.workers:
-        judge_health(w, number, True, now)
-        return
-    join_pool_queue(w, -number - 1)
-    schedule(w, now + min(app.health_timeout, app.pool_timeout), PROBE_TIMEOUT, number)
-
-
-def pass_probe(w: World, number: int, now: float) -> None:
-    if w.probes[number] == PROBE_WAITING:
-        judge_health(w, number, True, now)
-
-
-def judge_health(w: World, number: int, passed: bool, now: float) -> None:
-    w.probes[number] = PROBE_OVER
-    record_event(w, now, HEALTH, 1 if passed else 0)
-    app = w.app[0]
-    app.failed_probes = 0 if passed else app.failed_probes + 1
-    if app.failed_probes >= app.health_failures:
-        kill(w, now)
-
-
-def kill(w: World, now: float) -> None:
-    """The supervisor kills the app: what it has in hand is lost, its callers see their connections reset."""
-    app = w.app[0]
-    for request in range(w.requests.shape[0]):
-        state = w.requests[request].state
-        if state == UNSEEN:
-            break
-        if state == WORKING and w.requests[request].current != NOTHING:
-            lose_attempt(w, w.requests[request].current)
-        if state != GONE:
-            w.requests[request].state = GONE
-            answer(w, request, CONNECTION, NO_STATUS, now)
-    for number in range(w.probes.shape[0]):
-        if w.probes[number] == PROBE_WAITING:
-            w.probes[number] = PROBE_OVER
-    app.is_up = 0
-    app.in_use = 0
-    app.queue_head = app.queue_tail
-    app.failed_probes = 0
-    record_event(w, now, RESTART, 1)
-    schedule(w, now + app.restart_seconds, RESTARTED, 0)
-
-
-def lose_attempt(w: World, a: int) -> None:
-    """An attempt that began and never ended for its caller; the service works on."""
-    if w.attempts[a].waiting:
-        w.attempts[a].waiting = 0
-        w.attempts[a].outcome = LOST
-
-
-def restart(w: World, now: float) -> None:
-    """A new process: nothing in hand, a breaker that has seen nothing, and a full budget."""
-    w.app[0].is_up = 1
-    if w.breaker[0].state_code != 0:
-        record_event(w, now, BREAKER_STATE, 0)
-    reset(w.breaker[0])
-    fill(w.budget[0], now)
-    record_event(w, now, RESTART, 0)
-
-
-def sample_pool(w: World, now: float, number: int) -> None:
-    app = w.app[0]
-    if app.is_up:
-        record_event(w, now, POOL, app.in_use)
+def sample(w: World, now: float, number: int) -> None:
+    app, clock, service = w.app[0], w.clock[0], w.service[0]
+    i = clock.samples
+    clock.samples = i + 1
+    w.samples.time[i] = now
+    w.samples.in_service[i] = service.in_service
+    w.samples.queued[i] = service.queued
+    for place in range(app.instances):
+        if w.instances[place].is_up:
+            record_event(w, now, POOL, place, w.instances[place].in_use)
     if (number + 1) * SAMPLE_SECONDS <= app.duration:
         schedule(w, (number + 1) * SAMPLE_SECONDS, SAMPLE, number + 1)
-
-
-def record_event(w: World, now: float, kind: int, value: int) -> None:
-    i = w.used[EVENTS]
-    w.events[i].time = now
-    w.events[i].kind = kind
-    w.events[i].value = value
-    w.used[EVENTS] = i + 1
-
-
-# ---- the call under its policy
-
-
-def attempt(w: World, request: int, now: float) -> None:
-    """Make an attempt, if the breaker allows it."""
-    if w.policy[0].has_budget and w.requests[request].made == 0:
-        note_call(w.budget[0])
-    a = begin_attempt(w, request, now)
-    if w.policy[0].has_breaker:
-        before = w.breaker[0].state_code
-        permit = admit(w.breaker[0], now)
-        w.requests[request].permit = permit
-        note_transition(w, before, now)
-        if permit == REFUSED:
-            refuse(w, a, now)
-            return
-    policy = w.policy[0]
-    allowed = time_allowed(policy, policy.timeout, w.requests[request].made, w.requests[request].began, now)
-    w.requests[request].made += 1
-    w.requests[request].current = a
-    w.attempts[a].waiting = 1
-    schedule(w, now + allowed, ATTEMPT_TIMEOUT, a)
-    reach_service(w, a, now)
-
-
-def refuse(w: World, a: int, now: float) -> None:
-    """An open circuit refuses an attempt: that ends its call, or the call waits for the next probe."""
-    record_outcome(w, a, REJECTED, NO_STATUS, now)
-    request = w.attempts[a].request
-    w.requests[request].made += 1
-    wait = draw_delay(w, request)
-    made, began, probe_at = w.requests[request].made, w.requests[request].began, w.breaker[0].probe_at
-    start = next_start(w.policy[0], made, began, now, wait, 0.0, probe_at) if w.policy[0].wait_for_probe else STOP
-    if start == STOP:
-        finish(w, request, ERROR, 503, now)
-    else:  # nothing was sent, so the budget is not asked
-        schedule(w, start, NEXT_ATTEMPT, request)
-
-
-def begin_attempt(w: World, request: int, now: float) -> int:
-    a = int(w.used[ATTEMPTS])
-    w.used[ATTEMPTS] = a + 1
-    w.attempts[a].request = request
-    w.attempts[a].number = w.requests[request].made + 1
-    w.attempts[a].time = now
-    return a
-
-
-def record_outcome(w: World, a: int, outcome: int, status: int, now: float) -> None:
-    w.attempts[a].waiting = 0
-    w.attempts[a].outcome = outcome
-    w.attempts[a].status = status
-    w.attempts[a].end = now
-
-
-def end_attempt(w: World, a: int, outcome: int, status: int, now: float) -> None:
-    """The app learns how an attempt went: it tells breaker and budget, and answers, waits or gives up."""
-    request = w.attempts[a].request
-    record_outcome(w, a, outcome, status, now)
-    asked = w.service[0].retry_after if status == 503 else 0.0
-    tell_breaker(w, a, outcome, asked, now)
-    if outcome == OK:
-        if w.policy[0].has_budget:
-            note_success(w.budget[0])
-        finish(w, request, OK, 200, now)
-        return
-    wait = draw_delay(w, request)
-    made, began = w.requests[request].made, w.requests[request].began
-    open_now = w.policy[0].has_breaker and w.breaker[0].state_code == OPEN
-    probe_at = w.breaker[0].probe_at if open_now else now
-    start = next_start(w.policy[0], made, began, now, wait, asked, probe_at)
-    if start == STOP:
-        finish(w, request, ERROR, 502, now)
-    elif w.policy[0].has_budget and not withdraw(w.budget[0], now):
-        record_outcome(w, begin_attempt(w, request, now), REJECTED, NO_STATUS, now)
-        finish(w, request, ERROR, 502, now)
-    else:
-        schedule(w, start, NEXT_ATTEMPT, request)
-
-
-def draw_delay(w: World, request: int) -> float:
-    """The backoff before the next attempt; the request remembers it, because decorrelated jitter builds on it."""
-    made = w.requests[request].made
-    u = uniform(w.app[0].seed, w.requests[request].number, made, BACKOFF)
-    w.requests[request].delay = delay(w.policy[0], made, w.requests[request].delay, u)
-    return float(w.requests[request].delay)
-
-
-def tell_breaker(w: World, a: int, outcome: int, retry_after: float, now: float) -> None:
-    if not w.policy[0].has_breaker:
-        return
-    breaker = w.breaker[0]
-    before = breaker.state_code
-    request = w.attempts[a].request
-    permit, took = w.requests[request].permit, now - w.attempts[a].time
-    u = uniform(w.app[0].seed, w.requests[request].number, w.requests[request].made, RECOVERY)
-    if outcome == OK:
-        succeed(breaker, permit, now, took, u)
-    else:
-        fail(breaker, permit, now, took, retry_after, u)
-    note_transition(w, before, now)
-
-
-def note_transition(w: World, state_before: int, now: float) -> None:
-    if w.breaker[0].state_code != state_before:
-        record_event(w, now, BREAKER_STATE, w.breaker[0].state_code)
-
-
-# ---- the service
-
-
-def reach_service(w: World, a: int, now: float) -> None:
-    s = w.service[0]
-    if s.in_service < s.slots_now:
-        serve(w, a, now)
-    elif s.queue_tail - s.queue_head < s.queue_limit:
-        w.service_queue[s.queue_tail] = a
-        s.queue_tail += 1
-    else:
-        end_attempt(w, a, ERROR, 503, now)
-
-
-def serve(w: World, a: int, now: float) -> None:
-    """Begin an attempt's work. Its length depends on how much is in hand at this moment, and is fixed from here on."""
-    s = w.service[0]
-    s.in_service += 1
-    alone = s.first_token + w.requests[w.attempts[a].request].tokens * s.per_token
-    crowd = (s.in_service - 1) / max(s.slots - 1, 1)
-    schedule(w, now + alone * (1.0 + s.slowdown * crowd), SERVED, a)
-
-
-def serve_next(w: World, now: float) -> None:
-    s = w.service[0]
-    while s.in_service < s.slots_now and s.queue_head < s.queue_tail:
-        a = w.service_queue[s.queue_head]
-        s.queue_head += 1
-        serve(w, a, now)

@@ -1,8 +1,13 @@
 """A trace in a few numbers: what was asked, what reached a caller, and what it cost."""
 
-import pandas as pd
+from __future__ import annotations
 
-from breakerlab.trace import Trace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from breakerlab.trace import Trace
 
 
 def summary(trace: Trace) -> dict[str, float]:

@@ -94,6 +94,16 @@ class Trace:
         )
         return trace
 
+    @classmethod
+    def adopt(cls, attempts: pd.DataFrame, events: pd.DataFrame, *, source: Source) -> Trace:
+        """A trace of two frames that have the exact columns, types and order of a trace, as the simulator writes them.
+
+        Neither checked nor copied; whoever gives them away must not keep them.
+        """
+        trace = object.__new__(cls)
+        vars(trace).update(_attempts=attempts, _events=events, _requests=None, _start=None, _source=source, _skipped=())
+        return trace
+
     @property
     def attempts(self) -> pd.DataFrame:
         """One row per attempt, in order of time.
