@@ -5,7 +5,12 @@ import sys
 
 from course import REPOSITORY
 
-BENCHMARKS = ("benchmarks/import_time.py", "benchmarks/overhead.py")
+BENCHMARKS = (
+    "benchmarks/import_time.py",
+    "benchmarks/overhead.py",
+    "benchmarks/simulator.py",
+    "benchmarks/simulator_costs.py",
+)
 
 
 def main() -> None:
