@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from IPython.lib.pretty import pretty
 
+import breakerlab.replay
 from breakerlab.policy import Policy
 from breakerlab.replay import (
     App,
@@ -290,3 +292,13 @@ def test_a_wrong_header_is_refused_by_name(change: dict[str, Any], sentence: str
     Scenario.from_trace(trace_of(parameters=parameters))
     with pytest.raises(ValueError, match=sentence):
         Scenario.from_trace(trace_of(parameters={**parameters, **change}))
+
+
+def test_a_notebook_shows_what_is_on_in_lines_that_fit() -> None:
+    service = Service(rate_limit=RateLimit(requests=60), discipline="lifo", network=Lognormal(0.02, 0.5))
+    for part in (service, App(other={"GET /search": OtherEndpoint()}), Fault(1.0, 2.0, endpoints=("POST /answer",))):
+        shown = pretty(part, max_width=79)
+        assert max(map(len, shown.splitlines())) <= 79
+        assert eval(shown, vars(breakerlab.replay)) == part
+    assert pretty(Fault(30.0, 60.0, 0.125)) == "Fault(start=30.0, end=60.0, capacity=0.125, latency=1.0, status=500)"
+    assert "cancel_on_disconnect" not in pretty(service)

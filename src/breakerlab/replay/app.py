@@ -9,14 +9,15 @@ from typing import Any
 from breakerlab.policy import parameter
 from breakerlab.replay.distribution import Distribution, Llm
 from breakerlab.replay.errors import ScenarioError
+from breakerlab.replay.printed import Printed
 
 BALANCERS = ("round_robin", "random", "least_busy")
 WRITES = ("once", "blind", "keyed")
 WAYS = ("network", "answer_network", "timer_lag")
 
 
-@dataclass(frozen=True, slots=True)
-class OtherEndpoint:
+@dataclass(frozen=True, slots=True, repr=False)
+class OtherEndpoint(Printed):
     """An endpoint of the app that never calls the service: it holds a worker for `seconds` (above 0).
 
     Its callers give up after `caller_timeout` seconds (above 0).
@@ -30,8 +31,8 @@ class OtherEndpoint:
         parameter.real("OtherEndpoint.caller_timeout", self.caller_timeout)
 
 
-@dataclass(frozen=True, slots=True)
-class Standby:
+@dataclass(frozen=True, slots=True, repr=False)
+class Standby(Printed):
     """Who answers for one fallback of the policy: a smaller model, a cache, a fixed message.
 
     seconds: how long it takes, at least 0. slots: how many answers at a time, at least 1, None for any number; a busy
@@ -50,8 +51,8 @@ class Standby:
             raise ScenarioError(f"Standby.availability must be a probability from 0 to 1, not {self.availability!r}")
 
 
-@dataclass(frozen=True, slots=True)
-class App:
+@dataclass(frozen=True, slots=True, repr=False)
+class App(Printed):
     """The app that calls the service. Each instance has a pool of workers for all its endpoints and its health check.
 
     A call holds its worker to the end, backoff included unless `hold_during_backoff` is False; one that has waited

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakerlab.policy import parameter
+from breakerlab.replay.printed import Printed
 
 # codes that the engine knows
 CONSTANT, EXPONENTIAL, LOGNORMAL, EMPIRICAL, LLM = 0, 1, 2, 3, 4
 NO_VALUES = np.empty(0)
 
 
-class Distribution:
+class Distribution(Printed):
     """What the engine draws from: a code, two numbers, and the values of an `Empirical`."""
 
     code: int
@@ -35,7 +36,7 @@ class Distribution:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Constant(Distribution):
     """Always `value`, at least 0."""
 
@@ -52,7 +53,7 @@ class Constant(Distribution):
         return np.full(n, float(self.value)) if self.value else np.zeros(n)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Exponential(Distribution):
     """Exponential with this mean, above 0."""
 
@@ -69,7 +70,7 @@ class Exponential(Distribution):
         return draw.exponential(self.mean, n)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Lognormal(Distribution):
     """Lognormal. mean: of the values themselves, above 0. sigma: of their logarithm, at least 0."""
 
@@ -88,7 +89,7 @@ class Lognormal(Distribution):
         return draw.lognormal(*self.numbers(), n)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Empirical(Distribution):
     """One of these measured `values`, each as likely: numbers of at least 0, shape (n,) with n at least 1."""
 
@@ -114,7 +115,7 @@ class Empirical(Distribution):
         return draw.choice(self.table(), n)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Llm(Distribution):
     """The service time of an LLM that works on many answers at once, each the slower the more it has in hand.
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from breakerlab.policy import parameter
 from breakerlab.replay.distribution import Distribution, Llm
 from breakerlab.replay.errors import ScenarioError
+from breakerlab.replay.printed import Printed
 
 DISCIPLINES = ("fifo", "lifo", "deadline")
 UNLIMITED = 2**53
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimit:
+@dataclass(frozen=True, slots=True, repr=False)
+class RateLimit(Printed):
     """What the provider grants a customer: `requests` and `tokens` in `per` seconds; beyond it answers 429.
 
     Two buckets that refill evenly and hold one period's worth. A 429 costs nothing and asks the caller to wait until
@@ -32,8 +33,8 @@ class RateLimit:
         parameter.real("RateLimit.per", self.per)
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+@dataclass(frozen=True, slots=True, repr=False)
+class Service(Printed):
     """The service that the app calls: `slots` in parallel, a bounded queue, 503 for what fits in neither.
 
     What has begun or waits goes on when its caller has gone, unless `cancel_on_disconnect`.
@@ -76,8 +77,8 @@ class Service:
             raise ScenarioError(f"Service.network must be a distribution such as Constant(0.01), not {self.network!r}")
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+@dataclass(frozen=True, slots=True, repr=False)
+class Fault(Printed):
     """What is wrong with the service from `start` until `end` (seconds; `end` may be math.inf).
 
     capacity: it has floor(slots * capacity) slots, a share in [0, 1]; work that has begun is not interrupted.
