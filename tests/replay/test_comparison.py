@@ -48,6 +48,8 @@ def told(monkeypatch: pytest.MonkeyPatch, busy: Scenario) -> Callable[..., Compa
         names = {policy.retry.attempts: name for name, policy in policies.items() if policy.retry}
 
         class Told:
+            cut_off = None
+
             def __init__(self, policy: Policy, seed: int) -> None:
                 self.policy, self.seed = policy, seed
 

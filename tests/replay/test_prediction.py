@@ -49,6 +49,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch, busy: Scenario) -> Callable[..., Any]
 
     def of(replicate: Callable[[int], Values], **options: Any) -> Any:
         class Drawn:
+            cut_off = None
+
             def __init__(self, seed: int) -> None:
                 self.trace = replicate(seed)
 

@@ -59,7 +59,7 @@ def attempt(w: World, c: int, now: float) -> int:
     """An attempt of layer `call.layer` begins, and with it the calls of all layers within."""
     call, app = w.calls[c], w.app[0]
     call.stamp += 1
-    row = begin_row(w, call, now)
+    row = begin_llm_row(w, call, now)
     call.row = row
     cut = w.clock[0].last_moment * 2.0
     for layer in range(app.layers):
@@ -71,9 +71,7 @@ def attempt(w: World, c: int, now: float) -> int:
             if policy.has_budget and part.made == 0:
                 note_call(w.budgets[breaker_of(w, call, layer)])
             if policy.has_throttle and is_throttled(w, call, layer, now):
-                end_row(w, row, REJECTED, NO_STATUS, now)
-                call.row = NOTHING
-                call.attempts += 1
+                reject(w, call, row, now)
                 return end_refused(w, c, layer, now)
             if policy.has_breaker and not is_admitted(w, c, layer, now):
                 return refuse(w, c, layer, now)
@@ -124,15 +122,19 @@ def begin_call(w: World, c: int, layer: int, now: float) -> None:
     part.delay = 0.0
 
 
-def begin_row(w: World, call: Any, now: float) -> int:
+def begin_llm_row(w: World, call: Any, now: float) -> int:
+    return begin_row(w, call.request, min(call.attempts + 1, MOST), LLM, call.instance, now)
+
+
+def begin_row(w: World, request: int, number: int, service: int, instance: int, now: float) -> int:
     clock, rows = w.clock[0], w.rows
     row = clock.rows
     clock.rows = row + 1
     rows.time[row] = now
-    rows.request[row] = call.request
-    rows.number[row] = min(call.attempts + 1, MOST)
-    rows.service[row] = LLM
-    rows.instance[row] = call.instance
+    rows.request[row] = request
+    rows.number[row] = number
+    rows.service[row] = service
+    rows.instance[row] = instance
     rows.outcome[row] = UNKNOWN
     return int(row)
 
@@ -142,6 +144,13 @@ def end_row(w: World, row: int, outcome: int, status: int, now: float) -> None:
     rows.latency[row] = now - rows.time[row]
     rows.outcome[row] = outcome
     rows.status[row] = status
+
+
+def reject(w: World, call: Any, row: int, now: float) -> None:
+    """An attempt is refused locally, and never sent."""
+    end_row(w, row, REJECTED, NO_STATUS, now)
+    call.row = NOTHING
+    call.attempts += 1
 
 
 def is_admitted(w: World, c: int, layer: int, now: float) -> bool:
@@ -166,9 +175,7 @@ def is_throttled(w: World, call: Any, layer: int, now: float) -> bool:
 def refuse(w: World, c: int, layer: int, now: float) -> int:
     """A layer's circuit refuses an attempt: that ends its call, or the call waits for the next probe."""
     call, part, policy = w.calls[c], w.parts[c * LAYERS + layer], w.policies[layer]
-    end_row(w, call.row, REJECTED, NO_STATUS, now)
-    call.row = NOTHING
-    call.attempts += 1
+    reject(w, call, call.row, now)
     part.made += 1
     if policy.wait_for_probe and not call.once:
         wait = draw_delay(w, c, layer)
@@ -279,8 +286,7 @@ def end_failed(w: World, c: int, layer: int, asked: float, now: float) -> int:
             start = next_start(policy, part.made, part.began, now, wait, asked, probe_at)
         if start != STOP:
             if policy.has_budget and not withdraw(w.budgets[breaker_of(w, call, layer)], now):
-                end_row(w, begin_row(w, call, now), REJECTED, NO_STATUS, now)
-                call.attempts += 1
+                reject(w, call, begin_llm_row(w, call, now), now)
             else:
                 return wait_until(w, c, layer, start)
         layer -= 1
@@ -300,11 +306,10 @@ def wait_until(w: World, c: int, layer: int, start: float) -> int:
     call.layer = layer
     cut = start + timer_lag(w, call.key, call.attempts)
     kind = NEXT_ATTEMPT
-    for around in range(layer):
-        deadline = w.parts[c * LAYERS + around].deadline
-        if deadline <= cut:
-            cut = deadline
-            kind = ATTEMPT_TIMEOUT
+    deadline = outer_deadline(w, c)
+    if deadline <= cut:
+        cut = deadline
+        kind = ATTEMPT_TIMEOUT
     if cut <= w.clock[0].last_moment:
         schedule(w, cut, kind, ticket(c, call.stamp))
     return UNDER_WAY

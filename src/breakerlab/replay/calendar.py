@@ -17,7 +17,7 @@ def schedule(w: World, time: float, kind: int, subject: int) -> None:
     clock.order += 1
     if clock.hole:
         clock.hole = 0
-        sift_down(calendar, clock.scheduled, time, key, subject)
+        sift_down(calendar, 0, clock.scheduled, time, key, subject)
         return
     i = clock.scheduled
     clock.scheduled = i + 1
@@ -47,15 +47,11 @@ def close_hole(w: World) -> None:
         last = clock.scheduled - 1
         clock.scheduled = last
         moved = w.calendar[last]
-        sift_down(w.calendar, last, moved.time, moved.key, moved.subject)
+        sift_down(w.calendar, 0, last, moved.time, moved.key, moved.subject)
 
 
-def sift_down(calendar: Any, end: int, time: float, key: int, subject: int) -> None:
-    """Write an event into the first place of a heap of `end` events, or further down, where it belongs."""
-    sift_down_from(calendar, 0, end, time, key, subject)
-
-
-def sift_down_from(calendar: Any, i: int, end: int, time: float, key: int, subject: int) -> None:
+def sift_down(calendar: Any, i: int, end: int, time: float, key: int, subject: int) -> None:
+    """Write an event into place `i` of a heap of `end` events, or further down, where it belongs."""
     child = 2 * i + 1
     while child < end:
         below = calendar[child]
@@ -83,4 +79,4 @@ def restore_order(w: World) -> None:
     end = w.clock[0].scheduled
     for i in range(end // 2 - 1, -1, -1):
         event = w.calendar[i]
-        sift_down_from(w.calendar, i, end, float(event.time), int(event.key), int(event.subject))
+        sift_down(w.calendar, i, end, float(event.time), int(event.key), int(event.subject))

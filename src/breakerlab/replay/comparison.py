@@ -84,8 +84,9 @@ def compare(
     def play(job: tuple[str, int]) -> tuple[dict[str, float], str | None]:
         name, seed = job
         policy: Any = policies[name]
-        run: Any = replay(scenario, policy, seed)
-        return {"policy": name, "seed": seed, **run.summary()}, getattr(run, "cut_off", None)
+        run = replay(scenario, policy, seed)
+        figures: dict[str, Any] = {"policy": name, "seed": seed, **run.summary()}
+        return figures, run.cut_off
 
     jobs = [(name, seed) for name in policies for seed in listed]
     played = side_by_side(play, jobs)

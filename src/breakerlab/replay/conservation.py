@@ -13,7 +13,7 @@ from breakerlab.replay.errors import ReplayError
 from breakerlab.replay.kinds import APP, ARRIVED, LLM, REJECTED, UNKNOWN
 from breakerlab.replay.pool import PROBING, WORKING
 from breakerlab.replay.records import NOTHING
-from breakerlab.replay.tables import World, first_of
+from breakerlab.replay.tables import CALLS, JOBS, World, first_of
 
 TOLERANCE = 1e-9  # of sums of seconds, whose last digits depend on the order of adding
 
@@ -23,9 +23,8 @@ def check_books(w: World) -> None:
     clock, service = first_of(w.clock), first_of(w.service)
     n = clock.rows
     kind, outcome = w.rows.service[:n], w.rows.outcome[:n]
-    calls = w.calls[: clock.calls].view(np.ndarray)
-    jobs = w.jobs[: clock.jobs].view(np.ndarray)
-    under_way = calls[(calls["state"] > 0) & (calls["state"] != PROBING)]
+    jobs = w.jobs[: w.stores["used"][JOBS]].view(np.ndarray)
+    under_way = calls_under_way(w)
     rejected = np.count_nonzero(outcome == REJECTED)
     on_llm = np.count_nonzero(kind == LLM)
     _same("attempts sent", on_llm - rejected, clock.sent)
@@ -55,6 +54,12 @@ def check_books(w: World) -> None:
     _near("busy time", busy, service.given + float((now - serving["began"]).sum()), now)
     there = service.present + (service.in_service + service.queued) * since
     _near("time in the system (Little's law)", there, service.spent + float((now - present["arrived"]).sum()), now)
+
+
+def calls_under_way(w: World) -> Any:
+    """The records of the calls that the app has in hand."""
+    calls = w.calls[: w.stores["used"][CALLS]].view(np.ndarray)
+    return calls[(calls["state"] > 0) & (calls["state"] != PROBING)]
 
 
 def _same(what: str, one: Any, other: Any) -> None:

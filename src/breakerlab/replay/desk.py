@@ -6,8 +6,8 @@ from breakerlab.replay.calendar import schedule
 from breakerlab.replay.distribution import LLM
 from breakerlab.replay.draws import FAULT, NETWORK, WORK, drawn, uniform
 from breakerlab.replay.kinds import ATTEMPT_TIMEOUT, REACHED, SERVED
-from breakerlab.replay.records import NOTHING, append, free_job, is_current, place_of, take_job, ticket, unlink
-from breakerlab.replay.tables import World
+from breakerlab.replay.records import NOTHING, append, give_back, is_current, place_of, take, ticket, unlink
+from breakerlab.replay.tables import JOBS, World
 
 # where a job stands
 ON_THE_WAY, QUEUED, IN_SERVICE = 1, 2, 3
@@ -36,7 +36,7 @@ def send(w: World, c: int, deadline: float, now: float) -> int:
             return HANGS
         if u < endpoint.refuse + endpoint.hang + endpoint.error:
             status = endpoint.status
-    j = take_job(w)
+    j = take(w.stores[JOBS], w.jobs)
     job = w.jobs[j]
     job.request = call.request
     job.key = call.key
@@ -74,11 +74,11 @@ def reach(w: World, j: int, now: float) -> int:
     service, job = w.service[0], w.jobs[j]
     if service.cancels and not is_current(w.calls, job.caller):
         service.cancelled += 1
-        free_job(w, j)
+        give_back(w.stores[JOBS], w.jobs, j)
         return ACCEPTED
     if service.request_limit != NO_LIMIT and not is_granted(service, job.tokens, now):
         service.throttled += 1
-        free_job(w, j)
+        give_back(w.stores[JOBS], w.jobs, j)
         return THROTTLED
     if service.in_service < service.slots_now:
         job.arrived = now
@@ -92,7 +92,7 @@ def reach(w: World, j: int, now: float) -> int:
         time_it(w, j)
     else:
         service.refused += 1
-        free_job(w, j)
+        give_back(w.stores[JOBS], w.jobs, j)
         return OVERLOADED
     return ACCEPTED
 
@@ -154,7 +154,7 @@ def serve_next(w: World, now: float) -> None:
         if service.discipline == DEADLINE and w.jobs[j].deadline <= now:
             service.dropped += 1
             service.spent += now - w.jobs[j].arrived
-            free_job(w, j)
+            give_back(w.stores[JOBS], w.jobs, j)
         else:
             serve(w, j, now)
 
@@ -199,7 +199,7 @@ def cancel(w: World, c: int, now: float) -> None:
         return  # still on the way: that nobody waits is noticed when it arrives
     service.spent += now - job.arrived
     service.cancelled += 1
-    free_job(w, j)
+    give_back(w.stores[JOBS], w.jobs, j)
     serve_next(w, now)
 
 

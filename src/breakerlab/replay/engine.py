@@ -33,6 +33,7 @@ from breakerlab.replay.kinds import (
     THROTTLED,
 )
 from breakerlab.replay.pool import (
+    NOBODY,
     arrive,
     ask,
     come_back,
@@ -48,13 +49,12 @@ from breakerlab.replay.pool import (
     time_out_in_pool,
     time_out_outside,
 )
-from breakerlab.replay.records import free_job, is_current, place_of
-from breakerlab.replay.tables import SAMPLE_SECONDS, World
+from breakerlab.replay.records import give_back, is_current, place_of
+from breakerlab.replay.tables import CALLS, JOBS, SAMPLE_SECONDS, World
 
 FINISHED, OUT_OF_ROOM, OUT_OF_TIME, TOO_MANY_ATTEMPTS = 0, 1, 2, 3
 NO_INSTANCE = -1
 MOST_LINES = 8  # that one event, and one worker that it frees, may need in a table beyond its margin
-NOBODY_ASKED = 0  # an endpoint that does not use the service was served by the app itself
 
 
 def run(w: World) -> int:
@@ -128,8 +128,8 @@ def has_room(w: World) -> bool:
         return False
     room = min(clock.rows_room - clock.rows, clock.requests_room - clock.arrived)
     room = min(room, clock.events_room - clock.events, clock.samples_room - clock.samples)
-    room = min(room, clock.asked_room - clock.asked, clock.calls_room - clock.calls)
-    room = min(room, clock.jobs_room - clock.jobs, clock.calendar_room - clock.scheduled)
+    room = min(room, clock.asked_room - clock.asked, clock.calls_room - w.stores[CALLS].used)
+    room = min(room, clock.jobs_room - w.stores[JOBS].used, clock.calendar_room - clock.scheduled)
     clock.sure_events = room // (MOST_LINES * w.app[0].instances)
     return bool(room >= 0)
 
@@ -187,7 +187,7 @@ def go_on_with_call(w: World, c: int, kind: int, now: float) -> None:
     elif kind == ATTEMPT_TIMEOUT:
         time_out_outside(w, c, now)
     elif kind == HOLD_OVER:
-        finish(w, c, OK, 200, NOBODY_ASKED, now)
+        finish(w, c, OK, 200, NOBODY, now)
     elif kind == POOL_TIMEOUT:
         time_out_in_pool(w, c, now)
     elif kind == REPLIED:
@@ -201,7 +201,7 @@ def serve_out(w: World, j: int, now: float) -> None:
     job = w.jobs[j]
     caller, status = job.caller, job.status
     complete(w, j, now)
-    free_job(w, j)
+    give_back(w.stores[JOBS], w.jobs, j)
     serve_next(w, now)
     if is_current(w.calls, caller):
         outcome = OK if status == 200 else ERROR if status >= 500 else THROTTLED if status == 429 else CLIENT_ERROR

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from breakerlab.replay.conservation import calls_under_way
 from breakerlab.replay.kinds import APP, LOST, UNKNOWN
-from breakerlab.replay.pool import PROBING, servers
+from breakerlab.replay.pool import servers
 from breakerlab.replay.tables import World
 from breakerlab.replay.workload import Workload
 from breakerlab.trace.schema import EVENT_KINDS, OUTCOMES
@@ -105,8 +106,7 @@ def events_frame(w: World) -> pd.DataFrame:
 def _attempts_made(w: World) -> Array:
     """Attempts of each request on the service; of one under way, those so far."""
     made = w.requests.attempts[: w.clock["arrived"][0]]
-    calls = w.calls[: w.clock["calls"][0]].view(np.ndarray)
-    under_way = calls[(calls["state"] > 0) & (calls["state"] != PROBING)]
+    under_way = calls_under_way(w)
     if len(under_way):
         made = made.copy()
         made[under_way["request"]] = under_way["attempts"]

@@ -76,13 +76,12 @@ def _answered_share(service: Service, policy: Any, cell: Cell, before: float, af
     outage, load, seed = cell
     end = before + outage + after
     scenario = _scenario(service, load, before, outage, end)
-    run: Any = replay(scenario, policy, seed)
-    if getattr(run, "cut_off", None):
+    run = replay(scenario, policy, seed)
+    if run.cut_off:
         raise ReplayError(f"load {load:g}/s, outage {outage:g} s: {run.cut_off}")
-    attempts = run.trace.attempts
-    app = attempts[attempts["service"] == "app"]
-    began, latency = app["time"].to_numpy(), app["latency"].to_numpy()
-    ok = (app["outcome"] == "ok").to_numpy()
+    requests = run.requests
+    began, latency = requests["time"].to_numpy(), requests["latency"].to_numpy()
+    ok = (requests["outcome"] == "ok").to_numpy()
     window = min(WINDOW, after)
     offered = np.count_nonzero((began >= end - window) & (began < end))
     answered = np.count_nonzero(ok & (began + latency >= end - window) & (began + latency < end))

@@ -14,6 +14,7 @@ from breakerlab.replay.attempts import (
     UNAVAILABLE,
     attempt,
     begin_call,
+    begin_row,
     end_row,
     has_time,
     outer_deadline,
@@ -47,8 +48,8 @@ from breakerlab.replay.kinds import (
     TIMEOUT,
     UNKNOWN,
 )
-from breakerlab.replay.records import NOTHING, append, free_call, take_call, ticket, unlink
-from breakerlab.replay.tables import World
+from breakerlab.replay.records import NOTHING, append, give_back, take, ticket, unlink
+from breakerlab.replay.tables import CALLS, World
 
 # where a call stands in the app: waits for a worker, has one, waits between attempts without one; or is a probe
 WAITING, WORKING, AWAY, WAITING_AGAIN, PROBING = 1, 2, 3, 4, 5
@@ -60,7 +61,7 @@ MANY = 1 << 32  # more requests than one caller of a closed loop ever makes
 
 def arrive(w: World, request: int, now: float) -> None:
     """A caller sends a request. Its patience begins now, whatever happens to the request."""
-    begin_app_row(w, request, now)
+    w.requests.row[request] = begin_row(w, request, 1, APP, NOTHING, now)
     app, clock = w.app[0], w.clock[0]
     until = now + w.endpoints[endpoint_of(w, request)].patience
     if app.closed and until <= clock.last_moment:
@@ -104,7 +105,7 @@ def reach_app(w: World, request: int, now: float) -> None:
         answer(w, request, row, CONNECTION, NO_STATUS, NOBODY, now)
         return
     w.rows.instance[row] = i
-    c = take_call(w)
+    c = take(w.stores[CALLS], w.calls)
     call = w.calls[c]
     call.request = request
     call.key = key
@@ -135,20 +136,6 @@ def say_what_is_asked(w: World, call: Any) -> None:
         call.tokens = w.arrivals.tokens[call.request]
         call.write = 1 if w.arrivals.write[call.request] else 0
     call.once = call.write * app.sends_once
-
-
-def begin_app_row(w: World, request: int, now: float) -> int:
-    clock, rows = w.clock[0], w.rows
-    row = clock.rows
-    clock.rows = row + 1
-    rows.time[row] = now
-    rows.request[row] = request
-    rows.number[row] = 1
-    rows.service[row] = APP
-    rows.instance[row] = NOTHING
-    rows.outcome[row] = UNKNOWN
-    w.requests.row[request] = row
-    return int(row)
 
 
 def choose_instance(w: World, key: np.uint64) -> int:
@@ -219,7 +206,7 @@ def go_on(w: World, c: int, result: int, now: float) -> None:
         elif call.status < 500:
             finish(w, c, CLIENT_ERROR, call.status, NOBODY, now)
         else:
-            fall_back(w, c, 0, now)
+            fall_back(w, c, now)
     elif call.row == NOTHING and call.state == WORKING and not w.app[0].holds:
         call.state = AWAY
         release_worker(w, call.instance)
@@ -263,10 +250,10 @@ def release_worker(w: World, instance: int) -> None:
         w.clock[0].touched = instance
 
 
-def fall_back(w: World, c: int, first: int, now: float) -> None:
-    """The call has failed: of the fallbacks from place `first` on, the first that has an answer gives it."""
+def fall_back(w: World, c: int, now: float) -> None:
+    """The call has failed: of the fallbacks, the first that has an answer gives it."""
     call = w.calls[c]
-    for place in range(first, w.app[0].standbys):
+    for place in range(w.app[0].standbys):
         standby = w.standbys[place]
         u = uniform(call.key, place, AVAILABLE) if standby.availability < 1.0 else 0.0
         if u < standby.availability and standby.in_use < standby.slots:
@@ -295,7 +282,7 @@ def finish(w: World, c: int, outcome: int, status: int, server: int, now: float)
     w.requests.attempts[call.request] = call.attempts
     w.requests.refused[call.request] = call.refused
     answer(w, call.request, call.app_row, outcome, status, server, now)
-    free_call(w, c)
+    give_back(w.stores[CALLS], w.calls, c)
 
 
 def answer(w: World, request: int, row: int, outcome: int, status: int, server: int, now: float) -> None:
@@ -345,8 +332,7 @@ def time_out_in_pool(w: World, c: int, now: float) -> None:
     leave_queue(w, c)
     if call.state == PROBING:
         i = call.instance
-        w.instances[i].probe = NOTHING
-        free_call(w, c)
+        give_back(w.stores[CALLS], w.calls, c)
         judge_health(w, i, False, now)
         return
     call.status = UNAVAILABLE
@@ -361,8 +347,7 @@ def employ(w: World, i: int, now: float) -> None:
     call = w.calls[c]
     call.stamp += 1
     if call.state == PROBING:
-        instance.probe = NOTHING
-        free_call(w, c)
+        give_back(w.stores[CALLS], w.calls, c)
         judge_health(w, i, True, now)
     elif call.state == WAITING:
         start_work(w, c, now)
@@ -385,11 +370,10 @@ def probe(w: World, number: int, now: float) -> None:
             if instance.in_use < app.workers:
                 judge_health(w, i, True, now)
             else:
-                c = take_call(w)
+                c = take(w.stores[CALLS], w.calls)
                 call = w.calls[c]
                 call.instance = i
                 call.state = PROBING
-                instance.probe = c
                 late = timer_lag(w, request_key(w.clock[0].key, number), i)
                 wait_for_worker(w, c, now + min(app.health_timeout, app.pool_timeout) + late)
 
@@ -404,11 +388,11 @@ def judge_health(w: World, i: int, passed: bool, now: float) -> None:
 
 def kill(w: World, i: int, now: float) -> None:
     """The supervisor kills an instance: what it has in hand is lost, its callers see their connections reset."""
-    for c in range(w.clock[0].calls):
+    for c in range(w.stores[CALLS].used):
         call = w.calls[c]
         if call.state != 0 and call.instance == i:
             if call.state == PROBING:
-                free_call(w, c)
+                give_back(w.stores[CALLS], w.calls, c)
             else:
                 lose(w, c, now)
     instance = w.instances[i]
@@ -417,7 +401,6 @@ def kill(w: World, i: int, now: float) -> None:
     instance.waiting = 0
     instance.first = NOTHING
     instance.last = NOTHING
-    instance.probe = NOTHING
     instance.failed_probes = 0
     record_event(w, now, RESTART, i, 1)
     late = timer_lag(w, request_key(w.clock[0].key, w.clock[0].events), i)
@@ -435,7 +418,7 @@ def lose(w: World, c: int, now: float) -> None:
         cancel(w, c, now)
     w.requests.attempts[call.request] = call.attempts
     answer(w, call.request, call.app_row, CONNECTION, NO_STATUS, NOBODY, now)
-    free_call(w, c)
+    give_back(w.stores[CALLS], w.calls, c)
 
 
 def restart(w: World, i: int, now: float) -> None:

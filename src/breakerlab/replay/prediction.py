@@ -131,8 +131,8 @@ def predict(
     layers: Any = policy
 
     def play(seed: int) -> dict[str, float]:
-        run: Any = replay(scenario, layers, seed)
-        if getattr(run, "cut_off", None):
+        run = replay(scenario, layers, seed)
+        if run.cut_off:
             raise ReplayError(f"seed {seed}: {run.cut_off}")
         return _finite(quantities(run.trace), seed)
 

@@ -7,8 +7,6 @@ ticket is told at a glance.
 
 from typing import Any
 
-from breakerlab.replay.tables import World
-
 PLACES = 1 << 24
 NOTHING = -1
 
@@ -26,44 +24,24 @@ def is_current(records: Any, number: int) -> bool:
     return bool(records[number & (PLACES - 1)].stamp == number >> 24)
 
 
-def take_call(w: World) -> int:
-    """A record for a call; what it holds is what its last user left."""
-    clock = w.clock[0]
-    c = clock.free_call
-    if c == NOTHING:
-        c = clock.calls
-        clock.calls = c + 1
-        return int(c)
-    clock.free_call = w.calls[c].next
-    return int(c)
+def take(store: Any, records: Any) -> int:
+    """A record that nobody uses; what it holds is what its last user left."""
+    i = store.free
+    if i == NOTHING:
+        i = store.used
+        store.used = i + 1
+    else:
+        store.free = records[i].next
+    return int(i)
 
 
-def free_call(w: World, c: int) -> None:
-    call = w.calls[c]
-    call.state = 0
-    call.stamp += 1
-    call.next = w.clock[0].free_call
-    w.clock[0].free_call = c
-
-
-def take_job(w: World) -> int:
-    """A record for a job; what it holds is what its last user left."""
-    clock = w.clock[0]
-    j = clock.free_job
-    if j == NOTHING:
-        j = clock.jobs
-        clock.jobs = j + 1
-        return int(j)
-    clock.free_job = w.jobs[j].next
-    return int(j)
-
-
-def free_job(w: World, j: int) -> None:
-    job = w.jobs[j]
-    job.state = 0
-    job.stamp += 1
-    job.next = w.clock[0].free_job
-    w.clock[0].free_job = j
+def give_back(store: Any, records: Any, i: int) -> None:
+    """Record `i` is no longer used, and no ticket of it holds."""
+    record = records[i]
+    record.state = 0
+    record.stamp += 1
+    record.next = store.free
+    store.free = i
 
 
 def append(owner: Any, records: Any, i: int) -> None:

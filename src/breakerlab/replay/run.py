@@ -14,10 +14,9 @@ import numpy as np
 
 from breakerlab.policy import Policy
 from breakerlab.replay import compiled, engine
-from breakerlab.replay.conservation import check_books
+from breakerlab.replay.conservation import calls_under_way, check_books
 from breakerlab.replay.figures import run_figures
 from breakerlab.replay.kinds import UNKNOWN
-from breakerlab.replay.pool import PROBING
 from breakerlab.replay.scenario import Scenario
 from breakerlab.replay.tables import LAYERS, World
 from breakerlab.replay.workload import Workload
@@ -161,8 +160,7 @@ def replay(
 
 
 def _is_under_way(world: World) -> bool:
-    state = world.calls["state"][: world.clock["calls"][0]]
-    return bool(((state > 0) & (state != PROBING)).any() or world.clock["scheduled"][0])
+    return bool(len(calls_under_way(world)) or world.clock["scheduled"][0])
 
 
 def _mark_what_is_under_way(world: World) -> None:

@@ -72,7 +72,7 @@ ENDPOINT = np.dtype(
     ]
 )
 STEP = np.dtype([("time", F), ("slots", I)])
-INSTANCE = np.dtype([(name, I) for name in ("in_use", "waiting", "first", "last", "is_up", "failed_probes", "probe")])
+INSTANCE = np.dtype([(name, I) for name in ("in_use", "waiting", "first", "last", "is_up", "failed_probes")])
 STANDBY = np.dtype([("seconds", F), ("availability", F), ("slots", I), ("in_use", I)])
 POLICY = np.dtype(
     [
@@ -143,6 +143,8 @@ APP = np.dtype(
         *((name, F) for name in ("timer_lag_first", "timer_lag_second")),
     ]
 )
+STORE = np.dtype([("used", I), ("free", I)])  # of records that are used again: how many ever were, the first free one
+CALLS, JOBS = 0, 1  # places in `World.stores`
 CLOCK = np.dtype(
     [
         ("now", F),
@@ -152,8 +154,8 @@ CLOCK = np.dtype(
             (name, I)
             for name in ("order", "arrived", "most_attempts", "sent", "touched", "started", "hole", "sure_events")
         ),
-        # how much of each table is used, and the first free record of those that are used again
-        *((name, I) for name in ("rows", "events", "samples", "asked", "scheduled", "calls", "jobs")),
+        # how much of each table is used
+        *((name, I) for name in ("rows", "events", "samples", "asked", "scheduled")),
         # and how much of each may be, a margin apart
         *((name, I) for name in ("rows_room", "requests_room", "events_room", "samples_room", "asked_room")),
         *((name, I) for name in ("calendar_room", "calls_room", "jobs_room", "arrivals", "steps")),
@@ -169,7 +171,6 @@ CLOCK = np.dtype(
                 "token_values",
             )
         ),
-        *((name, I) for name in ("free_call", "free_job")),
     ]
 )
 
@@ -191,7 +192,7 @@ GROUPS |= {"samples": (Samples, SAMPLE_TYPES), "asked": (Asked, ASKED_TYPES)}
 World = namedtuple(
     "World",
     "rows requests events samples asked arrivals calls parts jobs calendar "
-    "steps step_faults endpoints instances standbys policies breakers budgets throttles service app clock "
+    "steps step_faults endpoints instances standbys stores policies breakers budgets throttles service app clock "
     "turns service_values network_values app_network_values answer_network_values timer_lag_values "
     "think_values token_values",
 )
@@ -200,6 +201,7 @@ RECORDS = (
     "endpoints",
     "instances",
     "standbys",
+    "stores",
     "policies",
     "breakers",
     "budgets",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,16 +15,16 @@ from breakerlab.policy.budget import fill
 from breakerlab.policy.throttle import empty
 from breakerlab.replay import tables
 from breakerlab.replay.app import BALANCERS, WAYS, App, Standby
-from breakerlab.replay.distribution import NO_VALUES, Constant, Distribution, Llm
+from breakerlab.replay.desk import NO_LIMIT
+from breakerlab.replay.distribution import NO_VALUES, Distribution, Llm
 from breakerlab.replay.draws import seed_key
 from breakerlab.replay.engine import MOST_LINES
+from breakerlab.replay.records import NOTHING
 from breakerlab.replay.scenario import Scenario
 from breakerlab.replay.server import DISCIPLINES, UNLIMITED, Service
 from breakerlab.replay.tables import SAMPLE_SECONDS, World
 from breakerlab.replay.workload import ClosedLoop, Workload
 
-NOTHING = -1
-NO_LIMIT = -1.0
 FIRST_CALLS, FIRST_EVENTS = 1024, 2048
 MARGIN = MOST_LINES  # of most tables; of some, for each instance
 
@@ -58,8 +57,9 @@ def new_world(
         steps=steps,
         step_faults=step_faults,
         endpoints=_endpoints(scenario),
-        instances=_table(tables.INSTANCE, app.instances, first=NOTHING, last=NOTHING, is_up=1, probe=NOTHING),
+        instances=_table(tables.INSTANCE, app.instances, first=NOTHING, last=NOTHING, is_up=1),
         standbys=_standbys(app, policies[0]),
+        stores=_table(tables.STORE, 2, free=NOTHING),
         policies=_policies(policies),
         breakers=_breakers(app, policies),
         budgets=_budgets(app, policies),
@@ -72,8 +72,6 @@ def new_world(
             last_moment=last_moment,
             most_attempts=most_attempts,
             touched=NOTHING,
-            free_call=NOTHING,
-            free_job=NOTHING,
         ),
         turns=np.zeros(0 if loop is None else loop.workers, np.int64),
         service_values=service.time.table(),
@@ -117,9 +115,10 @@ def enlarged(w: World) -> World:
     """The same world, with twice the room in every table that is more than half full."""
     clock, spare = tables.first_of(w.clock), 2 * MARGIN * w.app["instances"][0]
     growing = {"rows": clock.rows, "requests": clock.arrived, "events": clock.events, "samples": clock.samples}
-    growing |= {"asked": clock.asked, "calls": clock.calls, "jobs": clock.jobs, "calendar": clock.scheduled}
+    calls, jobs = w.stores["used"]
+    growing |= {"asked": clock.asked, "calls": calls, "jobs": jobs, "calendar": clock.scheduled}
     larger = {name: _doubled(getattr(w, name), used + spare) for name, used in growing.items()}
-    larger["parts"] = _doubled(w.parts, tables.LAYERS * (clock.calls + spare))
+    larger["parts"] = _doubled(w.parts, tables.LAYERS * (calls + spare))
     return measured(w._replace(**larger))
 
 
@@ -149,7 +148,6 @@ def _table(dtype: np.dtype[Any], rows: int, **columns: Any) -> Any:
 def _service(service: Service) -> Any:
     first, second = service.time.numbers()
     llm = service.time if isinstance(service.time, Llm) else Llm()
-    network = Constant(0.0) if service.network is None else service.network
     limit = service.rate_limit
     columns: dict[str, Any] = {
         "slots": service.slots,
@@ -166,9 +164,7 @@ def _service(service: Service) -> Any:
         "second_number": second,
         "slowdown": llm.slowdown,
         "crowd": (service.slots if llm.batch is None else llm.batch) - 1.0,
-        "network_code": NOTHING if service.network is None else network.code,
-        "network_first": network.numbers()[0],
-        "network_second": network.numbers()[1],
+        **_way("network", service.network),
         "request_limit": NO_LIMIT,
     }
     if limit is not None:
@@ -201,12 +197,16 @@ def _app(scenario: Scenario, policies: Policies, loop: ClosedLoop | None) -> Any
         "standbys": len(_chain(policies[0])),
     }
     for name in WAYS:
-        way = getattr(app, name)
-        columns |= _numbers(name, way or Constant(0.0)) | ({f"{name}_code": NOTHING} if way is None else {})
+        columns |= _way(name, getattr(app, name))
     if loop is not None:
         columns |= {"closed": 1, "callers": loop.workers, "writes": loop.writes}
         columns |= _numbers("think", loop.think) | _numbers("tokens", loop.tokens)
     return _table(tables.APP, 1, **columns)
+
+
+def _way(name: str, distribution: Distribution | None) -> dict[str, float]:
+    """What `_numbers` gives, and NOTHING for the code where nothing is on the way."""
+    return {f"{name}_code": NOTHING} if distribution is None else _numbers(name, distribution)
 
 
 def _numbers(name: str, distribution: Distribution) -> dict[str, float]:
@@ -273,33 +273,29 @@ def _policies(policies: Policies) -> Any:
 
 
 def _breakers(app: App, policies: Policies) -> Any:
-    """One for each instance, or one for all, and for each policy."""
-    one = _table(tables.BREAKER, len(policies))
-    for place, policy in enumerate(policies):
-        breaker = policy.fitted_breaker()
-        for name, rule in ({} if breaker is None else breaker.rules()).items():
-            one[name][place] = rule
-        _begin(one, place, reset)
-    return np.tile(one, 1 if app.shared_breaker else app.instances).view(np.recarray)
+    fitted = [policy.fitted_breaker() for policy in policies]
+    return _states(app, tables.BREAKER, [{} if breaker is None else breaker.rules() for breaker in fitted], reset)
 
 
 def _budgets(app: App, policies: Policies) -> Any:
-    one = _table(tables.BUDGET, len(policies))
-    for place, policy in enumerate(policies):
-        budget = None if policy.retry is None else policy.retry.budget
-        for name, rule in ({} if budget is None else asdict(budget)).items():
-            if name in (tables.BUDGET.names or ()):
-                one[name][place] = rule
-        _begin(one, place, lambda budget: fill(budget, 0.0))
-    return np.tile(one, 1 if app.shared_breaker else app.instances).view(np.recarray)
+    budgets = [None if policy.retry is None else policy.retry.budget for policy in policies]
+    names = tables.BUDGET.names or ()
+    rules = [{name: getattr(budget, name) for name in names if hasattr(budget, name)} for budget in budgets]
+    return _states(app, tables.BUDGET, rules, lambda budget: fill(budget, 0.0))
 
 
 def _throttles(app: App, policies: Policies) -> Any:
-    one = _table(tables.THROTTLE, len(policies))
-    for place, policy in enumerate(policies):
-        for name, rule in ({} if policy.throttle is None else policy.throttle.rules()).items():
-            one[name][place] = rule
-        _begin(one, place, empty)
+    rules = [{} if policy.throttle is None else policy.throttle.rules() for policy in policies]
+    return _states(app, tables.THROTTLE, rules, empty)
+
+
+def _states(app: App, dtype: np.dtype[Any], rules: Sequence[Mapping[str, float]], begin: Callable[[Any], None]) -> Any:
+    """A state for each policy's rules at its beginning, and that for each instance, or once for all."""
+    one = _table(dtype, len(rules))
+    for place, numbers in enumerate(rules):
+        for name, number in numbers.items():
+            one[name][place] = number
+        _begin(one, place, begin)
     return np.tile(one, 1 if app.shared_breaker else app.instances).view(np.recarray)
 
 
