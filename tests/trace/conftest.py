@@ -24,7 +24,7 @@ def read() -> Callable[..., Trace]:
     """Reads rows (objects, text or bytes), one a line."""
 
     def read_rows(*rows: Row | str | bytes) -> Trace:
-        return read_trace(io.BytesIO(b"\n".join(_line(row) for row in rows)))
+        return read_trace(io.BytesIO(b"\n".join(_line(row) for row in rows)), format="jsonl")
 
     return read_rows
 

@@ -424,7 +424,7 @@ def test_a_line_without_end_is_refused(monkeypatch):
     monkeypatch.setattr(content, "MAX_SKIPPED_LINE", 2**22)
     buffer = Endless(b"x", b"\0" * 2**16, 10**9)
     with pytest.raises(TraceError, match="line 1: found a line of more than"):
-        read_trace(buffer)
+        read_trace(buffer, format="jsonl")
 
 
 def test_every_line_is_counted_when_there_are_more_bad_ones_than_are_listed(monkeypatch, flat):

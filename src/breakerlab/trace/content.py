@@ -1,21 +1,26 @@
-"""From a path or a buffer to numbered lines of bytes: in pieces, unpacked, and never more in memory than one line."""
+"""From a path or a buffer to chunks, lines or blocks of bytes: unpacked, and never more in memory than asked for."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 from breakerlab.trace.errors import TraceError
 from breakerlab.trace.schema import MAX_LINE
 
-CHUNK: Final = 65_536
+CHUNK: Final = 262_144
+HEAD: Final = 65_536
 MAX_UNPACKED: Final = 2**30
 MAX_SKIPPED_LINE: Final = 2**30
+MAX_DOCUMENT: Final = 2**26
 
 _GZIP: Final = b"\x1f\x8b"
+_BOM: Final = b"\xef\xbb\xbf"
+
+Lines = Iterator[tuple[int, bytes | None]]
 
 
 class Buffer(Protocol):
@@ -26,6 +31,63 @@ class Buffer(Protocol):
 
 class BreaksOff(Exception):  # noqa: N818 - not an error for the caller: what was read until here is kept
     """The content cannot be read further; what came before is good."""
+
+
+class Content:
+    """What is in one file or buffer, to be read once: by line, by block of lines, or whole.
+
+    Attributes:
+        name: the file as it was named, or "<buffer>".
+        path: the file, where it is an ordinary one that is not packed; None otherwise.
+    """
+
+    def __init__(
+        self, name: str, buffer: Buffer, path: str | None = None, progress: Callable[[int], object] | None = None
+    ) -> None:
+        self.name = name
+        self._chunks = _chunks(buffer, progress)
+        first, self._chunks = _beginning(self._chunks, len(_GZIP))
+        packed = first.startswith(_GZIP)
+        self.path = None if packed else path
+        if packed:
+            self._chunks = _gunzipped(name, self._chunks)
+
+    def head(self) -> bytes:
+        """The first 64 KiB, or all if there is less; they are read again by whoever reads the content."""
+        first, self._chunks = _beginning(self._chunks, HEAD)
+        return first[:HEAD]
+
+    def lines(self) -> Lines:
+        """Each line with its number from 1, without its end; None for a line of more than 1 MiB.
+
+        Raises:
+            BreaksOff: the rest cannot be read.
+            TraceError: a line passes 1 GiB, or packed content unpacks to more than 1 GiB.
+        """
+        return _lines(self.name, _without_bom(self._chunks))
+
+    def blocks(self, size: int) -> Iterator[tuple[int, bytes]]:
+        """Whole lines together, about `size` bytes at a time, each block with the number of its first line.
+
+        The last line of the content may lack its end. Raises what `lines` raises; a line of more than `size` comes in
+        a block of its own, and one of more than 1 GiB is refused.
+        """
+        return _blocks(self.name, _without_bom(self._chunks), size)
+
+    def document(self, what: str, limit: int = MAX_DOCUMENT) -> bytes:
+        """All of it at once.
+
+        Raises:
+            BreaksOff: the rest cannot be read.
+            TraceError: there is more than `limit` bytes; `what` names, in the plural, what should be smaller.
+        """
+        parts, size = [], 0
+        for chunk in _without_bom(self._chunks):
+            size += len(chunk)
+            if size > limit:
+                raise TraceError(self.name, None, None, f"more than {limit:,} bytes", f"{what} of at most {limit:,}")
+            parts.append(chunk)
+        return b"".join(parts)
 
 
 @contextlib.contextmanager
@@ -47,17 +109,7 @@ def opened(source: str | bytes | os.PathLike[str] | os.PathLike[bytes] | Buffer)
         yield name, file
 
 
-def numbered_lines(name: str, buffer: Buffer) -> Iterator[tuple[int, bytes | None]]:
-    """Each line with its number from 1, without its end; None for a line of more than 1 MiB.
-
-    Raises:
-        BreaksOff: the rest cannot be read.
-        TraceError: a line passes 1 GiB, or packed content unpacks to more than 1 GiB.
-    """
-    return _lines(name, _unpacked(name, _chunks(buffer)))
-
-
-def _chunks(buffer: Buffer) -> Iterator[bytes]:
+def _chunks(buffer: Buffer, progress: Callable[[int], object] | None) -> Iterator[bytes]:
     while True:
         try:
             chunk = buffer.read(CHUNK)
@@ -66,22 +118,38 @@ def _chunks(buffer: Buffer) -> Iterator[bytes]:
             raise BreaksOff(reason) from None
         if not chunk:
             return
+        if progress is not None:
+            progress(len(chunk))
         yield chunk.encode("utf-8", "surrogatepass") if isinstance(chunk, str) else chunk
 
 
-def _unpacked(name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    head = b""
-    for chunk in chunks:
-        head += chunk
-        if len(head) >= len(_GZIP):
-            break
-    chunks = _again(head, chunks)
-    return _gunzipped(name, chunks) if head.startswith(_GZIP) else chunks
+def _beginning(chunks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
+    """At least `size` bytes, or all there are, and the chunks as if nothing had been taken."""
+    first, end = b"", None
+    try:
+        for chunk in chunks:
+            first += chunk
+            if len(first) >= size:
+                break
+    except BreaksOff as error:
+        end = error
+    return first, _again(first, chunks, end)
 
 
-def _again(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield head
+def _again(first: bytes, rest: Iterator[bytes], end: BreaksOff | None) -> Iterator[bytes]:
+    if first:
+        yield first
+    if end is not None:
+        raise end
     yield from rest
+
+
+def _without_bom(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    first, chunks = _beginning(chunks, len(_BOM))
+    if not first.startswith(_BOM):
+        return chunks
+    next(chunks)
+    return _again(first.removeprefix(_BOM), chunks, None)
 
 
 def _gunzipped(name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -110,7 +178,7 @@ def _gunzipped(name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
         raise BreaksOff("the end of the file inside gzip data")
 
 
-def _lines(name: str, chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes | None]]:
+def _lines(name: str, chunks: Iterator[bytes]) -> Lines:
     number, rest, dropped = 1, b"", 0
     for chunk in chunks:
         *whole, tail = chunk.split(b"\n")
@@ -122,6 +190,28 @@ def _lines(name: str, chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes | No
         if dropped or len(rest) > MAX_LINE:
             dropped, rest = dropped + len(rest), b""
         if dropped > MAX_SKIPPED_LINE:
-            raise TraceError(name, number, None, "a line of more than 1 GiB", "one JSON object a line")
+            raise _endless_line(name, number)
     if rest or dropped:
         yield number, None if dropped else rest
+
+
+def _blocks(name: str, chunks: Iterator[bytes], size: int) -> Iterator[tuple[int, bytes]]:
+    parts: list[bytes] = []
+    number, held = 1, 0
+    for chunk in chunks:
+        end = chunk.rfind(b"\n") + 1
+        if end and held + end >= size:
+            block = b"".join((*parts, chunk[:end]))
+            yield number, block
+            number, parts, held = number + block.count(b"\n"), [], 0
+            chunk = chunk[end:]
+        parts.append(chunk)
+        held += len(chunk)
+        if held > MAX_SKIPPED_LINE:
+            raise _endless_line(name, number)
+    if held:
+        yield number, b"".join(parts)
+
+
+def _endless_line(name: str, number: int) -> TraceError:
+    return TraceError(name, number, None, "a line of more than 1 GiB", "one line an entry")

@@ -10,7 +10,7 @@ class TraceError(ValueError):
         file: the file, as it was named.
         line: the line, counted from 1; None if the whole file is meant.
         column: the field; None if no single field is to blame.
-        found: what stands there, at most 40 characters of a known field.
+        found: what stands there; text of the log only where it is harmless.
         expected: what should stand there.
         lines: how many lines this error stands for; above 1 only in the last entry of a very long `Trace.skipped`.
     """
@@ -35,3 +35,15 @@ class TraceError(ValueError):
         line = "" if self.line is None else f", line {self.line}"
         column = "" if self.column is None else f", column {self.column}"
         return f"{self.file}{line}{column}: {self.reason}."
+
+
+class BadRow(Exception):  # noqa: N818 - never leaves the readers: it becomes a TraceError with file and line
+    """One row that cannot be read: the column to blame (None: the whole row), what stands there, what should."""
+
+    def __init__(self, column: str | None, found: str, expected: str) -> None:
+        super().__init__(column, found, expected)
+        self.column, self.found, self.expected = column, found, expected
+
+
+class NotText(BadRow):
+    """The row is binary data."""

@@ -26,6 +26,8 @@ class Source:
         format: for example "jsonl" or "simulated".
         has_retries: whether request and attempt numbers were logged, so that retries can be told from new requests.
         cannot_tell: what the format does not say, for example "latency".
+        lines: how many lines (or samples, spans, entries) of the log were read. With those in `Trace.skipped` they are
+            all there are, but for blank lines and headers.
         facts: what the recording says about itself: scenario, parameters, policy, versions.
     """
 
@@ -33,6 +35,7 @@ class Source:
     format: str = ""
     has_retries: bool = True
     cannot_tell: tuple[str, ...] = ()
+    lines: int = 0
     facts: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 

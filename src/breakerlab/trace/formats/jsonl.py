@@ -13,71 +13,41 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
-import pandas as pd
 
-from breakerlab.trace.content import BreaksOff
-from breakerlab.trace.errors import TraceError
-from breakerlab.trace.header import MAX_DEPTH, is_shallow, moment_of
-from breakerlab.trace.schema import EVENT_KINDS, FIELDS, MAX_LINE, OUTCOMES, VERSION, shown, without_query
-from breakerlab.trace.skipped import Skipped
+from breakerlab.trace.content import Content
+from breakerlab.trace.errors import BadRow, TraceError
+from breakerlab.trace.format import Format, Head
+from breakerlab.trace.header import MAX_DEPTH, is_shallow, moment_of, object_in
+from breakerlab.trace.reading import LineReading, text_of
+from breakerlab.trace.rows import MISSING, Words, with_gaps
+from breakerlab.trace.schema import EVENT_KINDS, FIELDS, OUTCOMES, VERSION, shown, without_query
 from breakerlab.trace.table import Source, Trace
 
-BINARY_LINES: Final = 1_000  # a file that begins with so many lines that are no text is given up
-
 _OBJECT: Final = "one JSON object a line, as breakerlab records it"
-_LOST: Final = OUTCOMES.index("lost")
 _REQUIRED: Final = object()
-_BOM: Final = b"\xef\xbb\xbf"
 
 Row = Mapping[str, Any]
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-class _BadRow(Exception):  # noqa: N818 - never leaves this file
-    def __init__(self, column: str | None, found: str, expected: str) -> None:
-        super().__init__(column, found, expected)
-        self.column, self.found, self.expected = column, found, expected
-
-
-class _NotText(_BadRow):
-    """The line is binary data."""
-
-
-def read_jsonl(name: str, lines: Iterator[tuple[int, bytes | None]]) -> Trace:
-    """The trace on these lines.
-
-    Raises:
-        TraceError: there is no readable row, or the recording is of a newer version.
-    """
-    reading = _Reading(name)
-    number = 0
-    try:
-        for number, line in lines:
-            reading.take(number, line)
-    except BreaksOff as end:
-        reading.skip(number + 1, _BadRow(None, str(end), "readable content up to the end of the file"))
-    return reading.trace()
-
-
-class _Reading:
+class _Reading(LineReading):
     """What has been read so far."""
 
+    expected = _OBJECT
+
     def __init__(self, name: str) -> None:
-        self._name = name
+        super().__init__(name)
         self._attempts = _Attempts()
         self._events = _Events()
-        self._skipped = Skipped()
         self._row_of: dict[str, int] = {}
         self._previous = float("-inf")
         self._start: datetime | None = None
         self._facts: Mapping[str, object] = {}
-        self._lines = 0
-        self._binary_lines = 0
         self._readers: Mapping[str, Callable[[Row], None]] = {
             "attempt": self._attempt,
             "begin": self._begin,
@@ -85,45 +55,19 @@ class _Reading:
             "event": self._event,
         }
 
-    def take(self, number: int, line: bytes | None) -> None:
-        """Read one line, or skip it and say why. Blank lines mean nothing."""
-        if line is not None:
-            line = line.removeprefix(_BOM).strip() if number == 1 else line.strip()
-            if not line:
-                return
-        self._lines += 1
-        try:
-            self._read(_row(line))
-        except _BadRow as bad:
-            self.skip(number, bad)
+    def take_line(self, number: int, line: bytes) -> None:
+        self._read(_row(line))
 
-    def skip(self, number: int, bad: _BadRow) -> None:
-        error = TraceError(self._name, number, bad.column, bad.found, bad.expected)
-        self._skipped.add(error)
-        if isinstance(bad, _NotText):
-            self._binary_lines += 1
-            if self._binary_lines == BINARY_LINES == self._lines:
-                found = f"binary data in all of its first {BINARY_LINES:,} lines"
-                raise TraceError(self._name, None, None, found, _OBJECT)
-
-    def trace(self) -> Trace:
+    def finish(self) -> Trace | None:
         if not (self._attempts.time or self._events.time):
-            raise self._nothing_read()
+            return None
         return Trace.from_columns(
             self._attempts.columns(),
             self._events.columns(),
             start=self._start,
-            source=Source(name=self._name, format="jsonl", facts=self._facts),
-            skipped=self._skipped.errors(),
+            source=Source(name=self.name, format="jsonl", lines=self.lines - self.skipped.lines, facts=self._facts),
+            skipped=self.skipped.errors(),
         )
-
-    def _nothing_read(self) -> TraceError:
-        first = self._skipped.first
-        if first is None:
-            found = "a header and no row" if self._lines else "an empty file"
-            return TraceError(self._name, None, None, found, _OBJECT)
-        found = f"{first.found} here and no readable row in the file"
-        return TraceError(self._name, first.line, first.column, found, first.expected)
 
     def _read(self, row: Row) -> None:
         kind = row.get("kind", "attempt")
@@ -132,7 +76,7 @@ class _Reading:
             return
         reader = self._readers.get(kind) if isinstance(kind, str) else None
         if reader is None:
-            raise _BadRow("kind", shown(kind), "one of trace, " + ", ".join(self._readers))
+            raise BadRow("kind", shown(kind), "one of trace, " + ", ".join(self._readers))
         self._keep_order(row, "time" if kind == "attempt" else "t")
         reader(row)
 
@@ -141,23 +85,23 @@ class _Reading:
         time = _value(row, name)
         previous, self._previous = self._previous, time
         if time < previous:
-            raise _BadRow(name, shown(time), f"no time before {shown(previous)}, that of the row above")
+            raise BadRow(name, shown(time), f"no time before {shown(previous)}, that of the row above")
 
     def _header(self, row: Row) -> None:
-        if self._lines > 1:
-            raise _BadRow("kind", "a header", "a header on the first line only")
+        if self.lines > 1:
+            raise BadRow("kind", "a header", "a header on the first line only")
         version = row.get("version", _REQUIRED)
         if type(version) is int and version > VERSION:
             expected = f"version {VERSION}; a newer breakerlab may read it"
-            raise TraceError(self._name, 1, "version", shown(version), expected)
+            raise TraceError(self.name, 1, "version", shown(version), expected)
         if type(version) is not int or version != VERSION:
-            raise _BadRow("version", _found(version), f"version {VERSION}")
+            raise BadRow("version", _found(version), f"version {VERSION}")
         start, facts = row.get("start"), row.get("source", {})
         moment = moment_of(start)
         if moment is None and start is not None:
-            raise _BadRow("start", shown(start), "an ISO 8601 time with a time zone, or null")
+            raise BadRow("start", shown(start), "an ISO 8601 time with a time zone, or null")
         if not isinstance(facts, dict) or not is_shallow(facts):
-            raise _BadRow("source", shown(facts), f"an object, nested at most {MAX_DEPTH} deep")
+            raise BadRow("source", shown(facts), f"an object, nested at most {MAX_DEPTH} deep")
         self._start, self._facts = moment, facts
 
     def _attempt(self, row: Row) -> None:
@@ -173,7 +117,7 @@ class _Reading:
     def _begin(self, row: Row) -> None:
         due, identity = _value(row, "due", None), _value(row, "id")
         if identity in self._row_of:
-            raise _BadRow("id", shown(identity), "an id that no attempt before has")
+            raise BadRow("id", shown(identity), "an id that no attempt before has")
         time = row["t"] if due is None else due
         self._attempts.add(row, time=time, latency=None, status=None, outcome="lost", retry_after=None)
         self._row_of[identity] = len(self._attempts.time) - 1
@@ -183,13 +127,13 @@ class _Reading:
         status, retry_after = _value(row, "status", None), _value(row, "retry_after", None)
         place = self._row_of.get(identity)
         if place is None:
-            raise _BadRow("id", shown(identity), "the id of an attempt that has begun")
+            raise BadRow("id", shown(identity), "the id of an attempt that has begun")
         if place < 0:
-            raise _BadRow("id", shown(identity), "the id of an attempt that has not ended yet")
+            raise BadRow("id", shown(identity), "the id of an attempt that has not ended yet")
         begun = self._attempts.time[place]
         latency = round(row["t"] - begun, 9)
         if not FIELDS["latency"].accepts(latency):
-            raise _BadRow("t", shown(row["t"]), f"no time before {shown(begun)}, when the attempt began")
+            raise BadRow("t", shown(row["t"]), f"no time before {shown(begun)}, when the attempt began")
         self._attempts.finish(place, latency, status, outcome, retry_after)
         self._row_of[identity] = -1
 
@@ -197,23 +141,18 @@ class _Reading:
         self._events.add(row["t"], _value(row, "event"), _text(row, "instance"), _value(row, "value"))
 
 
-def _row(line: bytes | None) -> Row:
-    if line is None:
-        raise _BadRow(None, f"a line of more than {MAX_LINE:,} bytes", _OBJECT)
-    if b"\0" in line:
-        raise _NotText(None, "binary data (a NUL byte)", _OBJECT)
+def _row(line: bytes) -> Row:
+    text = text_of(line, _OBJECT)
     try:
-        row = json.loads(line.decode())
-    except UnicodeDecodeError as error:
-        raise _NotText(None, f"binary data (byte {error.start + 1} is not UTF-8)", _OBJECT) from None
+        row = json.loads(text)
     except json.JSONDecodeError as error:
-        raise _BadRow(None, _broken(line, error), _OBJECT) from None
+        raise BadRow(None, _broken(line, error), _OBJECT) from None
     except ValueError:  # an integer of more digits than Python converts
-        raise _BadRow(None, "a number of thousands of digits", _OBJECT) from None
+        raise BadRow(None, "a number of thousands of digits", _OBJECT) from None
     except RecursionError:
-        raise _BadRow(None, "an object nested too deep", _OBJECT) from None
+        raise BadRow(None, "an object nested too deep", _OBJECT) from None
     if not isinstance(row, dict):
-        raise _BadRow(None, f"{_KINDS.get(type(row), 'null')} instead of an object", _OBJECT)
+        raise BadRow(None, f"{_KINDS.get(type(row), 'null')} instead of an object", _OBJECT)
     return row
 
 
@@ -242,7 +181,7 @@ def _value(row: Row, name: str, default: object = _REQUIRED) -> Any:
     field = FIELDS[name]
     value = row.get(name, default)
     if value is _REQUIRED or not field.accepts(value):
-        raise _BadRow(name, _found(value), field.expected)
+        raise BadRow(name, _found(value), field.expected)
     return value
 
 
@@ -254,25 +193,8 @@ def _text(row: Row, name: str, default: object = None) -> str:
     elif value is None and default is None:
         value = ""
     if value is _REQUIRED or not FIELDS[name].accepts(value):
-        raise _BadRow(name, _found(value), FIELDS[name].expected)
+        raise BadRow(name, _found(value), FIELDS[name].expected)
     return str(value)
-
-
-class _Words:
-    """A column of words as codes."""
-
-    def __init__(self) -> None:
-        self._codes = array("i")
-        self._code_of: dict[str, int] = {}
-
-    def add(self, word: str) -> None:
-        self._codes.append(self._code_of.setdefault(word, len(self._code_of)))
-
-    def pair(self) -> tuple[Array, list[str]]:
-        return np.asarray(self._codes), list(self._code_of)
-
-
-_MISSING: Final = -1
 
 
 class _Attempts:
@@ -286,7 +208,7 @@ class _Attempts:
         self._outcome = array("b")
         self._request = array("q")
         self._attempt = array("h")
-        self._words = {name: _Words() for name in ("service", "client", "endpoint", "instance")}
+        self._words = {name: Words() for name in ("service", "client", "endpoint", "instance")}
         self._optional = {"tokens_in": array("q"), "tokens_out": array("q"), "idempotent": array("b")}
         self._seen: set[str] = set()
 
@@ -306,7 +228,7 @@ class _Attempts:
         for name, word in words.items():
             self._words[name].add(word)
         for name, value in optional.items():
-            self._optional[name].append(_MISSING if value is None else value)
+            self._optional[name].append(MISSING if value is None else value)
             if value is not None:
                 self._seen.add(name)
         if row.get("instance") is not None:
@@ -330,21 +252,12 @@ class _Attempts:
         }
         always = {"service", "client", "endpoint"}
         columns |= {name: words.pair() for name, words in self._words.items() if name in always | self._seen}
-        columns |= {name: _with_gaps(values) for name, values in self._optional.items() if name in self._seen}
+        columns |= {name: with_gaps(values) for name, values in self._optional.items() if name in self._seen}
         return columns
 
 
 def _or_nan(value: Any) -> float:
     return float("nan") if value is None else float(value)
-
-
-def _with_gaps(values: array[int]) -> Any:
-    numbers = np.asarray(values)
-    missing = numbers == _MISSING
-    known = np.where(missing, 0, numbers)
-    if values.typecode == "b":
-        return pd.arrays.BooleanArray(known.astype(bool), missing)
-    return pd.arrays.IntegerArray(known, missing)
 
 
 class _Events:
@@ -354,7 +267,7 @@ class _Events:
         self.time = array("d")
         self._value = array("d")
         self._kind = array("b")
-        self._instance = _Words()
+        self._instance = Words()
 
     def add(self, time: float, kind: str, instance: str, value: float) -> None:
         self.time.append(time)
@@ -369,3 +282,22 @@ class _Events:
             "instance": self._instance.pair(),
             "value": np.asarray(self._value),
         }
+
+
+def _likeness(head: Head) -> float:
+    return head.share(_is_ours)
+
+
+def _is_ours(line: str) -> bool:
+    row = object_in(line.encode())
+    return row.get("kind") in _KINDS_OF_LINES or {"time", "outcome", "service"} <= row.keys()
+
+
+_KINDS_OF_LINES: Final = ("trace", "begin", "end", "event", "attempt")
+
+
+def _read_jsonl(content: Content) -> Trace:
+    return _Reading(content.name).read(content)
+
+
+FORMAT: Final = Format("jsonl", "breakerlab's own JSON lines", _likeness, _read_jsonl)

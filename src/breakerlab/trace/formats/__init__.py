@@ -1,0 +1,10 @@
+"""The log formats that `read_trace` knows, one file each; where two fit a log equally well, the first one reads it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from breakerlab.trace.format import Format
+from breakerlab.trace.formats import jsonl
+
+FORMATS: Final[tuple[Format, ...]] = (jsonl.FORMAT,)
