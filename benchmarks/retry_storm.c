@@ -7,8 +7,9 @@
    usage: retry_storm REQUESTS SEED      prints: attempts refused answered seconds-of-latency seconds-of-the-loop
 
    The draws are those of SplitMix64, one after the other. Given the same ones, the Python programs in retry_storm.py
-   reach the same counts. The next arrival waits outside the calendar, and an event that leads to another is replaced
-   by it; no attempt is recorded. */
+   reach the same counts. The next arrival waits outside the calendar; no attempt is recorded. The calendar
+   is a binary heap, from which an event is taken and into which one is put, as in any textbook; compiled with
+   -DREPLACES_FIRST, an event that leads to another is replaced by it in one go. */
 
 #define _POSIX_C_SOURCE 199309L
 #include <inttypes.h>
@@ -145,10 +146,16 @@ static void happen(storm *s)
     } else {
         goes_on = attempt(s, first.time, first.request, first.kind, &next);
     }
+#ifdef REPLACES_FIRST
     if (goes_on)
         replace_first(s, next);
     else
         remove_first(s);
+#else
+    remove_first(s);
+    if (goes_on)
+        schedule(s, next);
+#endif
 }
 
 static void play(storm *s, uint32_t requests)

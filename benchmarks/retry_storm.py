@@ -85,8 +85,8 @@ def pause(chance: random.Random, attempt: int) -> float:
 
 
 def compile_c(folder: Path, *options: str) -> Path:
-    """The C program, compiled into `folder` with $CC (gcc where it is not set)."""
-    compiler, program = os.environ.get("CC") or "gcc", folder.resolve() / "retry_storm"
+    """The C program, compiled into `folder` with $CC (gcc where it is not set) and named after the options."""
+    compiler, program = os.environ.get("CC") or "gcc", folder.resolve() / "".join(("retry_storm", *options))
     command = [compiler, *C_OPTIONS, *options, str(C_SOURCE), "-o", str(program), "-lm"]
     try:
         run = subprocess.run(command, capture_output=True, text=True)

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from debian import install, may_install_packages, run_step, say
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MAC_CHROME = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 HOW_TO_INSTALL = (
@@ -54,25 +56,8 @@ def find_browser() -> str | None:
     return str(downloaded) if downloaded and works(downloaded) else None
 
 
-def may_install_packages() -> bool:
-    return hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get") is not None
-
-
-def run_step(*command: str) -> bool:
-    """Run one step of an installation; its output is shown only if it fails."""
-    say(f"running: {' '.join(command)}")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            text=True, env=environment)  # fmt: skip
-    if result.returncode:
-        say(f"it failed:\n{result.stdout[-1500:]}")
-    return result.returncode == 0
-
-
 def install_debian_package() -> bool:
-    return run_step("apt-get", "update") and run_step(
-        "apt-get", "install", "--yes", "--no-install-recommends", "chromium"
-    )
+    return install("chromium")
 
 
 def download_with_playwright() -> bool:
@@ -87,14 +72,10 @@ def find_or_install() -> str:
         return found
     say("no Chrome or Chromium found, installing one (once)")
     installers = [install_debian_package] if may_install_packages() else []
-    for install in [*installers, download_with_playwright]:
-        if install() and (found := find_browser()):
+    for bring in [*installers, download_with_playwright]:
+        if bring() and (found := find_browser()):
             return found
     raise NoBrowserError(f"no Chrome or Chromium was found and none could be installed; {HOW_TO_INSTALL}")
-
-
-def say(sentence: str) -> None:
-    print(f"breakerlab: {sentence}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

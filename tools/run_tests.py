@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from browser import NoBrowserError, find_or_install
 from course import REPOSITORY
+from debian import MissingProgramError, ensure
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class Step:
     if_it_fails: str
 
 
+# Real servers, whose logs the readers are tested on, and the Debian package of each.
+SERVERS = {"nginx": "nginx-light", "apache2": "apache2-bin", "haproxy": "haproxy"}
 WARM_UP = "import open_lab; open_lab.warm_up()"
 
 
@@ -59,8 +62,9 @@ def say(sentence: str) -> None:
 
 def main() -> None:
     try:
+        ensure(SERVERS)
         browser = find_or_install()
-    except NoBrowserError as error:
+    except (MissingProgramError, NoBrowserError) as error:
         sys.exit(f"breakerlab: {error}")
     say(f"the browser for the tests is {browser}")
     run_steps(STEPS, {"BROWSER_PATH": browser})

@@ -12,11 +12,11 @@ from retry_storm import SplitMix64, StormError, Tally
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror")
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[(), ("-DREPLACES_FIRST",)], ids=["textbook", "replaces the first"])
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not shutil.which(os.environ.get("CC") or "gcc"):
         pytest.skip("there is no C compiler here")
-    return retry_storm.compile_c(tmp_path_factory.mktemp("storm"), *WARNINGS)
+    return retry_storm.compile_c(tmp_path_factory.mktemp("storm"), *WARNINGS, *request.param)
 
 
 @pytest.mark.parametrize(("requests", "seed"), [(0, 1), (1, 2), (40, 3), (5000, 4), (5000, 2**64 - 1)])

@@ -41,7 +41,7 @@ def test_other_counts_from_the_same_draws_end_the_run(monkeypatch: pytest.Monkey
         monkeypatch.setattr(retry_storm, name, program)
     monkeypatch.setattr(retry_storm, "in_c", lambda _, requests, seed: heapq(requests, retry_storm.SplitMix64(seed)))
     with pytest.raises(StormError, match="given the same draws, the counts differ"):
-        simulator.check_the_same_counts(Path())
+        simulator.check_the_same_counts(Path("textbook"), Path("replacing"))
 
 
 def test_the_fastest_round_counts() -> None:

@@ -4,6 +4,7 @@ import stat
 from pathlib import Path
 
 import browser
+import debian
 import pytest
 from browser import NoBrowserError, find_browser, find_or_install
 
@@ -43,7 +44,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.delenv("BROWSER_PATH", raising=False)
     monkeypatch.setattr(browser, "MAC_CHROME", tmp_path / "no-mac")
     monkeypatch.setattr(browser, "downloaded_by_playwright", lambda: downloaded(tmp_path))
-    monkeypatch.setattr(browser.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(debian.os, "geteuid", lambda: 0)
     monkeypatch.setattr(browser.sys, "executable", made.has_installer("python", fails=True))
     return made
 
@@ -105,7 +106,7 @@ def test_a_package_that_brings_no_browser_is_followed_by_playwrights_download(
 
 def test_who_is_not_root_gets_playwrights_download_at_once(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     machine.has_installer("apt-get", brings=str(machine.folder / "chromium"))
-    monkeypatch.setattr(browser.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(debian.os, "geteuid", lambda: 1000)
     monkeypatch.setattr(browser.sys, "executable", machine.has_installer("python", str(machine.folder / "fetched")))
     assert find_or_install() == str(machine.folder / "fetched")
     assert machine.log == ["python -m playwright install chromium"]

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 import uvicorn
+
 from breakerlab.live.incident import Incident, ServiceSetup
 from breakerlab.live.provider import Desk, provider_app
 

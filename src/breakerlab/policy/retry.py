@@ -16,22 +16,6 @@ NOT_OBEYED = -1.0
 AHEAD_SHARE, AHEAD_SECONDS, MOST_AHEAD = 0.005, 0.02, 0.1  # of the time until the last start; seconds
 
 
-def latest_start(r: Any, started: float) -> float:
-    """Rule: the last moment at which an attempt may start; from then on the time left is the reserve."""
-    return float(started + r.total_time_limit * (1.0 - r.final_reserve))
-
-
-def cut(r: Any, started: float) -> float:
-    """Rule: when an attempt that is not the final one is cut: a little ahead of the last start.
-
-    So that an attempt that was cut, and a timer that fires late, leave the final attempt its start. asyncio's timers
-    are late by up to a millisecond and a thousandth of the wait, those of a busy machine by more.
-    """
-    until = r.total_time_limit * (1.0 - r.final_reserve)
-    ahead = min(AHEAD_SHARE + AHEAD_SECONDS / until, MOST_AHEAD) if r.final_reserve > 0.0 else 0.0
-    return float(started + until * (1.0 - ahead))
-
-
 def next_start(
     r: Any, made: int, started: float, now: float, wait: float, retry_after: float, probe_at: float
 ) -> float:
@@ -55,7 +39,7 @@ def next_start(
         if not r.wait_for_probe:
             return STOP
         earliest = max(earliest, probe_at)
-    latest = latest_start(r, started)
+    latest = started + r.last_start_after
     if made >= r.attempts or now >= latest or earliest > latest:
         return STOP
     start = min(earliest + wait, latest)
@@ -68,7 +52,7 @@ def time_allowed(r: Any, timeout: float, made: int, started: float, now: float) 
     The final attempt has all that is left of the total time, an earlier one must leave the reserve; neither has more
     than `timeout`. So the total is never overshot, and the reserve is there when it is needed.
     """
-    cut_at = cut(r, started)
+    cut_at = started + r.cut_after
     final = made + 1 >= r.attempts or now >= cut_at
     end = started + r.total_time_limit if final else cut_at
     return float(min(timeout, end - now))
@@ -96,6 +80,8 @@ class Retry(Value):
     wait_for_probe: bool = False
     budget: RetryBudget | None = None
     total_time_limit: float = field(init=False)
+    last_start_after: float = field(init=False)
+    cut_after: float = field(init=False)
     longest_retry_after: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -115,8 +101,23 @@ class Retry(Value):
         if not isinstance(self.budget, RetryBudget | None):
             raise ValueError(f"Retry.budget must be a RetryBudget or None, not {self.budget!r}")
         set_field(self, "total_time_limit", math.inf if self.total_time is None else self.total_time)
+        self._set_ends()
         longest = NOT_OBEYED if self.retry_after_limit is None else self.retry_after_limit
         set_field(self, "longest_retry_after", longest)
+
+    def _set_ends(self) -> None:
+        """Seconds after the call's start: the last moment at which an attempt may start, from which on the time left is
+        the reserve; and when an attempt that is not the final one is cut, a little ahead of it.
+
+        So that an attempt that was cut, and a timer that fires late, leave the final attempt its start. asyncio's
+        timers are late by up to a millisecond and a thousandth of the wait, those of a busy machine by more.
+        """
+        until = self.total_time_limit * (1.0 - self.final_reserve)
+        ahead = 0.0
+        if self.final_reserve > 0.0:
+            ahead = min(AHEAD_SHARE + AHEAD_SECONDS / until, MOST_AHEAD) if until > 0.0 else MOST_AHEAD
+        object.__setattr__(self, "last_start_after", until)
+        object.__setattr__(self, "cut_after", until * (1.0 - ahead))
 
     def next_start(
         self, made: int, started: float, now: float, wait: float, retry_after: float = 0.0, probe_at: float = -math.inf

@@ -76,7 +76,10 @@ INSTANCE = np.dtype([(name, I) for name in ("in_use", "waiting", "first", "last"
 STANDBY = np.dtype([("seconds", F), ("availability", F), ("slots", I), ("in_use", I)])
 POLICY = np.dtype(
     [
-        *((name, F) for name in ("timeout", "total_time_limit", "final_reserve", "longest_retry_after")),
+        *(
+            (name, F)
+            for name in ("timeout", "total_time_limit", "last_start_after", "cut_after", "longest_retry_after")
+        ),
         *((name, F) for name in ("base", "factor", "cap", "top_exponent")),
         *(
             (name, I)

@@ -19,7 +19,7 @@ from typing import Any
 
 # LLVM's measure of how large a function may be to be put in place of its call. Where most calls are of functions that
 # are called from few places, its usual 250 leaves half of them; a higher one makes the engine a sixth faster.
-INLINE_THRESHOLD, USUAL_THRESHOLD = 2000, 250
+INLINE_THRESHOLD, USUAL_THRESHOLD = 1000, 250
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +28,8 @@ from breakerlab.replay.workload import ClosedLoop, Workload
 
 FIRST_CALLS, FIRST_EVENTS = 1024, 2048
 MARGIN = MOST_LINES  # of most tables; of some, for each instance
+CACHE_LINE = 64
+HUGE_PAGE = 2**21
 
 Policies = Sequence[Policy]
 
@@ -135,7 +138,21 @@ def _doubled(table: Any, used: int) -> Any:
 def _group(name: str, room: int) -> Any:
     """Columns of a length that need not be used: what is not written to takes no memory."""
     group, types = tables.GROUPS[name]
-    return group(*(np.zeros(room, dtype) for dtype in types))
+    sizes = [-(-room * np.dtype(dtype).itemsize // CACHE_LINE) * CACHE_LINE for dtype in types]
+    block = _zeros(sum(sizes))
+    ends = np.cumsum(sizes)
+    starts = ends - sizes
+    columns = (block[start:end].view(dtype)[:room] for start, end, dtype in zip(starts, ends, types, strict=True))
+    return group(*columns)
+
+
+def _zeros(size: int) -> Any:
+    """So many zero bytes; many of them in huge pages, where the system has them: each page costs at its first use."""
+    if size < HUGE_PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return np.zeros(size, np.uint8)
+    block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    block.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(block, np.uint8)
 
 
 def _table(dtype: np.dtype[Any], rows: int, **columns: Any) -> Any:
