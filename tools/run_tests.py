@@ -19,7 +19,7 @@ class Step:
 
 
 # Real servers, whose logs the readers are tested on, and the Debian package of each.
-SERVERS = {"nginx": "nginx-light", "apache2": "apache2-bin", "haproxy": "haproxy"}
+SERVERS = {"nginx": "nginx-light", "apache2": "apache2-bin", "haproxy": "haproxy", "caddy": "caddy"}
 WARM_UP = "import open_lab; open_lab.warm_up()"
 
 

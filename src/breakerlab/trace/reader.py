@@ -7,8 +7,6 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from tqdm.auto import tqdm
-
 from breakerlab.trace.content import Buffer, Content, opened
 from breakerlab.trace.errors import TraceError
 from breakerlab.trace.format import Format, Head
@@ -68,5 +66,7 @@ def _progress(name: str, source: object) -> Iterator[Callable[[int], object] | N
     if size < LARGE:
         yield None
         return
+    from tqdm.auto import tqdm  # takes a while to import
+
     with tqdm(total=size, unit="B", unit_scale=True, desc="reading", leave=False) as bar:
         yield bar.update

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ MISSING: Final = -1
 MAX_MOMENT: Final = int(4.1e9) * NANOSECONDS
 _MAX_REMEMBERED: Final = 50_000
 
+_DECIMAL: Final = re.compile(r"\d{1,20}(?:\.\d{0,20})?(?:e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
 _OUTCOME_CODES: Final = {word: code for code, word in enumerate(OUTCOMES)}
 
 
@@ -91,7 +93,7 @@ class Rows:
         self._request = array("q")
         self._attempt = array("h")
         self._words = {
-            "service": Words(lambda word: redacted(word) or SERVICE),
+            "service": Words(_service),
             "client": Words(redacted),
             "endpoint": Words(endpoint_of),
             "instance": Words(redacted),
@@ -165,6 +167,10 @@ class Rows:
             if given is not None:
                 self._seen.add(name)
 
+    def forget_latency(self) -> None:
+        """No latency is known after all, of no row."""
+        self._latency = array("d", [float("nan")]) * len(self)
+
     def trace(self, source: Source, skipped: Skipped) -> Trace | None:
         """The trace of these attempts; None if there is none."""
         if not self:
@@ -185,6 +191,12 @@ class Rows:
         columns |= {name: with_gaps(values) for name, values in self._tokens.items() if name in self._seen}
         moment = datetime.fromtimestamp(zero, UTC)
         return Trace.from_columns(columns, start=moment, source=source, skipped=skipped.errors())
+
+
+def _service(name: str) -> str:
+    """In a trace "app" is the callers' side of an incident; a backend of that name is none."""
+    name = redacted(name) or SERVICE
+    return "app (backend)" if name == "app" else name
 
 
 def endpoint_of(text: str) -> str:
@@ -218,10 +230,7 @@ def seconds(text: str, column: str = "latency", unit: float = 1.0) -> float | No
     """A duration in seconds from its text in `unit` seconds; None for "-" and nothing. Raises BadRow."""
     if text in ("-", ""):
         return None
-    try:
-        value = float(text) * unit
-    except ValueError:
-        value = float("nan")
+    value = float(text) * unit if _DECIMAL.fullmatch(text) else float("nan")
     if not 0.0 <= value <= MAX_SECONDS:
         raise BadRow(column, described(text), "a duration of 0 or more, or -")
     return value

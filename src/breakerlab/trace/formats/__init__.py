@@ -5,6 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from breakerlab.trace.format import Format
-from breakerlab.trace.formats import jsonl
+from breakerlab.trace.formats import alb, apache, caddy, cloudfront, envoy, haproxy, jsonl, traefik
 
-FORMATS: Final[tuple[Format, ...]] = (jsonl.FORMAT,)
+FORMATS: Final[tuple[Format, ...]] = (
+    jsonl.FORMAT,
+    envoy.FORMAT,
+    alb.FORMAT,
+    cloudfront.FORMAT,
+    haproxy.FORMAT,
+    traefik.FORMAT,
+    apache.FORMAT,
+    caddy.FORMAT,
+)
