@@ -256,6 +256,10 @@ def test_a_trace_without_callers_has_no_arrivals() -> None:
         Workload.from_trace(trace_of("llm"))
 
 
+def test_a_log_that_does_not_name_its_service_has_the_arrivals_of_the_app() -> None:
+    assert Workload.from_trace(trace_of("api")).time.tolist() == [0.0, 1.0]
+
+
 def test_only_first_attempts_are_arrivals() -> None:
     attempts = {"time": [0.0, 0.5, 1.0], "latency": 0.1 + np.zeros(3), "outcome": "ok", "request": [7, 7, 9],
                 "service": "app", "attempt": [1, 2, 1], "status": [200] * 3}  # fmt: skip

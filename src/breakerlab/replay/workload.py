@@ -72,10 +72,13 @@ class Workload:
     def from_trace(cls, trace: Trace) -> Workload:
         """The logical requests that the app met in `trace`: the first attempt of each request on service "app".
 
-        Raises ScenarioError if the trace has none.
+        A log that does not name its service, one of "api" only, is taken for that of the app. Raises ScenarioError if
+        the trace has neither.
         """
         attempts = trace.attempts
-        first = attempts[(attempts["service"] == "app") & (attempts["attempt"] == 1)].sort_values("time", kind="stable")
+        attempts = attempts[attempts["attempt"] == 1].sort_values("time", kind="stable")
+        of_service = {name: attempts[attempts["service"] == name] for name in ("app", "api")}
+        first = of_service["api"] if of_service["app"].empty else of_service["app"]
         if first.empty:
             raise ScenarioError(f"{trace.source.name}: no attempt on service 'app', so there are no arrivals to replay")
         tokens = first["tokens_out"].fillna(0).to_numpy(np.float64) if "tokens_out" in first else np.zeros(len(first))

@@ -46,6 +46,7 @@ class LineReading(ABC):
             for number, line in content.lines():
                 self.take(number, line)
         except BreaksOff as end:
+            self.lines += 1
             self.skip(number + 1, breaks_off(end))
         trace = self.finish()
         if trace is None:

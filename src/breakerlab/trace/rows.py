@@ -171,12 +171,12 @@ class Rows:
         """No latency is known after all, of no row."""
         self._latency = array("d", [float("nan")]) * len(self)
 
-    def trace(self, source: Source, skipped: Skipped) -> Trace | None:
-        """The trace of these attempts; None if there is none."""
+    def trace(self, source: Source, skipped: Skipped, *, relative: bool = False) -> Trace | None:
+        """The trace of these attempts; None if there is none. `relative`: the log's times count from its own zero."""
         if not self:
             return None
         start = np.asarray(self._start)
-        zero = int(start.min()) // NANOSECONDS
+        zero = 0 if relative else int(start.min()) // NANOSECONDS
         columns: dict[str, object] = {
             "time": np.round((start - zero * NANOSECONDS) / NANOSECONDS, 9),
             "latency": np.asarray(self._latency),
@@ -189,7 +189,7 @@ class Rows:
         always = {"service", "client", "endpoint"}
         columns |= {name: words.pair() for name, words in self._words.items() if name in always | self._seen}
         columns |= {name: with_gaps(values) for name, values in self._tokens.items() if name in self._seen}
-        moment = datetime.fromtimestamp(zero, UTC)
+        moment = None if relative else datetime.fromtimestamp(zero, UTC)
         return Trace.from_columns(columns, start=moment, source=source, skipped=skipped.errors())
 
 

@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 from breakerlab.trace.format import Format
-from breakerlab.trace.formats import alb, apache, caddy, cloudfront, envoy, haproxy, jsonl, traefik
+from breakerlab.trace.formats import (
+    alb,
+    apache,
+    arrivals,
+    caddy,
+    cloudfront,
+    envoy,
+    haproxy,
+    jmeter,
+    jsonl,
+    k6,
+    traefik,
+    vegeta,
+)
 
 FORMATS: Final[tuple[Format, ...]] = (
     jsonl.FORMAT,
@@ -16,4 +29,8 @@ FORMATS: Final[tuple[Format, ...]] = (
     traefik.FORMAT,
     apache.FORMAT,
     caddy.FORMAT,
+    jmeter.FORMAT,
+    vegeta.FORMAT,
+    k6.FORMAT,
+    arrivals.FORMAT,
 )
