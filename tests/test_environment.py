@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 OTHER_NAME_ON_CONDA_FORGE = {"playwright-python": "playwright", "python-kaleido": "kaleido"}
 # Without --no-deps: a line of a requirements file, which this becomes, cannot say it. pip finds everything installed.
-PIP_PART = ["-e ."]
+ITSELF = "-e ."
 
 Ranges = dict[str, SpecifierSet]
 
@@ -26,12 +26,18 @@ def read_pip() -> dict[str, Any]:
     return tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 
 
+def pip_part(environment: dict[str, Any]) -> list[str]:
+    return [line for part in environment["dependencies"] if isinstance(part, dict) for line in part["pip"]]
+
+
 def conda_ranges(environment: dict[str, Any]) -> Ranges:
     ranges = {}
     for line in environment["dependencies"]:
         if isinstance(line, str):
             name, _, versions = line.partition(" ")
             ranges[OTHER_NAME_ON_CONDA_FORGE.get(name, name)] = SpecifierSet(versions)
+    for wanted in map(Requirement, (line for line in pip_part(environment) if line != ITSELF)):
+        ranges[canonicalize_name(wanted.name)] = wanted.specifier
     return ranges
 
 
@@ -50,9 +56,8 @@ def differences(environment: dict[str, Any], project: dict[str, Any]) -> list[st
     found += [f"{name}: '{conda[name]}' for conda, '{pip[name]}' for pip" for name in both if conda[name] != pip[name]]
     if environment["channels"] != ["conda-forge", "nodefaults"]:
         found.append(f"the channels are {environment['channels']}")
-    pip_part = [line for part in environment["dependencies"] if isinstance(part, dict) for line in part["pip"]]
-    if pip_part != PIP_PART:
-        found.append(f"the pip part is {pip_part}")
+    if pip_part(environment)[:1] != [ITSELF]:
+        found.append(f"the pip part is {pip_part(environment)}")
     return found
 
 

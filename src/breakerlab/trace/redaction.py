@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from breakerlab.trace.schema import cleaned
+from breakerlab.trace.schema import MAX_TEXT, cleaned
 
 _EMAIL: Final = re.compile(r"[^\s/@:,;<>\"']{1,64}(?:@|%40)[^\s/@:,;<>\"']{1,190}", re.IGNORECASE)
 _BEARER: Final = re.compile(r"\b(?:bearer|basic|token)[\s:=%20+]+[^\s,;\"'/]+", re.IGNORECASE)
@@ -35,7 +35,7 @@ def redacted(text: str) -> str:
     text = _ASSIGNED.sub(r"\1={secret}", text)
     text = _JWT.sub("{token}", text)
     text = _KEY.sub("{key}", text)
-    return _EMAIL.sub("{email}", text)
+    return _EMAIL.sub("{email}", text)[:MAX_TEXT]  # a placeholder may be longer than what it stands for
 
 
 def route(target: str) -> str:
@@ -47,7 +47,7 @@ def route(target: str) -> str:
     if "://" in target:
         target = "/" + target.split("://", 1)[1].partition("/")[2]
     parts = [_placeholder(part) for part in redacted(target).split("/")]
-    return "/".join(parts)
+    return "/".join(parts)[:MAX_TEXT]
 
 
 def _placeholder(part: str) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from breakerlab.trace.errors import BadRow
 from breakerlab.trace.redaction import described, redacted, route
-from breakerlab.trace.schema import FIELDS, MAX_SECONDS, MAX_STATUS, MIN_STATUS, OUTCOMES
+from breakerlab.trace.schema import FIELDS, MAX_SECONDS, MAX_STATUS, MAX_TEXT, MIN_STATUS, OUTCOMES
 from breakerlab.trace.skipped import Skipped
 from breakerlab.trace.table import Source, Trace
 
@@ -203,7 +203,7 @@ def endpoint_of(text: str) -> str:
     """ "METHOD target" as method and route; anything else, a model, redacted."""
     method, space, target = text.partition(" ")
     if space and (target.startswith("/") or "://" in target):
-        return f"{redacted(method)} {route(target)}"
+        return f"{redacted(method)} {route(target)}"[:MAX_TEXT]
     return route(text) if text.startswith("/") else redacted(text)
 
 

@@ -13,9 +13,12 @@ from breakerlab.trace.formats import (
     cloudfront,
     envoy,
     haproxy,
+    har,
     jmeter,
     jsonl,
     k6,
+    otlp,
+    sdk,
     traefik,
     vegeta,
 )
@@ -33,4 +36,7 @@ FORMATS: Final[tuple[Format, ...]] = (
     vegeta.FORMAT,
     k6.FORMAT,
     arrivals.FORMAT,
+    sdk.FORMAT,
+    otlp.FORMAT,
+    har.FORMAT,
 )
