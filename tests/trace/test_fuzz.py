@@ -76,6 +76,8 @@ def check(data: bytes) -> None:
         return
     account_for_every_line(data, trace)
     assert len(repr(trace).splitlines()) < 30
+    assert len(str(trace.describe()).splitlines()) < 40
+    assert trace == trace.between()
     assert (trace.requests["attempts"].sum() if len(trace.attempts) else 0) == len(trace.attempts)
     try:
         assert len(trace.timeline(1.0)) > 0

@@ -12,12 +12,14 @@ from breakerlab.trace.errors import TraceError
 from breakerlab.trace.recorder import Recorder
 
 if TYPE_CHECKING:
+    from breakerlab.trace.description import Description
     from breakerlab.trace.merge import merge_recordings
     from breakerlab.trace.reader import read_trace
     from breakerlab.trace.steps import Step, eight_steps
     from breakerlab.trace.table import Source, Trace
 
 __all__ = [
+    "Description",
     "Recorder",
     "Source",
     "Step",
@@ -29,6 +31,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Description": "breakerlab.trace.description",
     "Source": "breakerlab.trace.table",
     "Step": "breakerlab.trace.steps",
     "eight_steps": "breakerlab.trace.steps",

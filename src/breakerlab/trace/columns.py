@@ -52,10 +52,21 @@ def _frame(
     given = {**defaults, **columns}
     time = _seconds("time", given["time"], -1)
     made = {name: make(name, given[name], len(time)) for name, make in makers.items() if name in given}
+    return in_order(made)
+
+
+def in_order(made: Mapping[str, Any]) -> pd.DataFrame:
+    """Columns of the exact types of a trace as a frame in order of time; not copied where they are in order."""
+    time = made["time"]
     if (time[1:] < time[:-1]).any():
         order = np.argsort(time, kind="stable")
         made = {name: column.take(order) for name, column in made.items()}
     return pd.DataFrame(made, copy=False)
+
+
+def category(codes: Array, words: Sequence[str]) -> Any:
+    """A column of words from codes (int32) that are known to be right."""
+    return _categorical(codes, _dtype(words))
 
 
 def _refuse(name: str, row: int, value: object, expected: str) -> ValueError:
@@ -189,7 +200,7 @@ def _category(name: str, values: object, rows: int) -> Any:
 
 
 def _categorical(codes: Array, dtype: Any) -> Any:
-    return pd.Categorical.from_codes(codes.astype(np.int32), dtype=dtype, validate=False)
+    return pd.Categorical.from_codes(codes.astype(np.int32, copy=False), dtype=dtype, validate=False)
 
 
 def _dtype(words: Sequence[str]) -> Any:

@@ -39,12 +39,14 @@ class Content:
     Attributes:
         name: the file as it was named, or "<buffer>".
         path: the file, where it is an ordinary one that is not packed; None otherwise.
+        progress: told how many bytes more were read, by whoever reads from `path` itself.
     """
 
     def __init__(
         self, name: str, buffer: Buffer, path: str | None = None, progress: Callable[[int], object] | None = None
     ) -> None:
         self.name = name
+        self.progress: Callable[[int], object] = progress or (lambda size: None)
         self._chunks = _chunks(buffer, progress)
         first, self._chunks = _beginning(self._chunks, len(_GZIP))
         packed = first.startswith(_GZIP)

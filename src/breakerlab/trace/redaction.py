@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from breakerlab.trace.schema import MAX_TEXT, cleaned
+from breakerlab.trace.schema import MAX_TEXT, cleaned, is_harmless, text_length
 
 _EMAIL: Final = re.compile(r"[^\s/@:,;<>\"']{1,64}(?:@|%40)[^\s/@:,;<>\"']{1,190}", re.IGNORECASE)
-_BEARER: Final = re.compile(r"\b(?:bearer|basic|token)[\s:=%20+]+[^\s,;\"'/]+", re.IGNORECASE)
+_BEARER: Final = re.compile(r"bearer(?:[\s:=+]|%20)+[^\s,;\"'/]+", re.IGNORECASE)
+_BASIC: Final = re.compile(r"\b(?:basic|token)(?:[\s:=+]|%20)+(?=[^\s,;\"'/]*[0-9=])[^\s,;\"'/]{6,}", re.IGNORECASE)
 _ASSIGNED: Final = re.compile(
-    r"\b((?:x-)?(?:api[-_]?key|access[-_]?token|auth(?:orization)?|cookie|password|passwd|secret|session(?:id)?|token|key))"
+    r"((?:x-)?(?:api[-_]?key|access[-_]?token|auth(?:orization)?|cookie|password|passwd|secret|session(?:id)?|token|key))"
     r"(?:=|:\s?|%3d|%3a)[^\s,;&\"'/]+",
     re.IGNORECASE,
 )
@@ -25,13 +26,12 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9
 _NUMBER: Final = re.compile(r"\d+")
 _HEX: Final = re.compile(r"(?=.*\d)[0-9a-f]{12,}", re.IGNORECASE)
 _RANDOM: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9_\-=+]{20,}")
-_HARMLESS: Final = re.compile(r"[0-9][0-9.,:eE+\-TZ ]{0,39}|-?[0-9.]{1,20}|-")
 
 
 def redacted(text: str) -> str:
     """The text as a trace may keep it: see the module's first lines; at most 1,000 printable characters."""
     text = cleaned(text)
-    text = _BEARER.sub("{token}", text)
+    text = _BASIC.sub("{token}", _BEARER.sub("{token}", text))
     text = _ASSIGNED.sub(r"\1={secret}", text)
     text = _JWT.sub("{token}", text)
     text = _KEY.sub("{key}", text)
@@ -71,6 +71,4 @@ def described(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return "a list"
     text = str(value)
-    if _HARMLESS.fullmatch(text):
-        return f'"{text}"'
-    return f"text of {len(text):,} character{'' if len(text) == 1 else 's'}"
+    return f'"{text}"' if is_harmless(text) else text_length(text)

@@ -7,6 +7,7 @@ Standard library only.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -36,6 +37,8 @@ MIN_STATUS: Final = 100
 MAX_STATUS: Final = 999
 
 _SHOWN: Final = 40
+_NUMERIC: Final = re.compile(r"[0-9][0-9.,:eE+\-TZ ]{0,39}|-?[0-9.]{1,20}|-")
+_WORDS: Final = frozenset((*OUTCOMES, *EVENT_KINDS, "trace", "begin", "end", "event", "attempt"))
 
 
 def without_query(text: str) -> str:
@@ -48,8 +51,18 @@ def without_query(text: str) -> str:
     return f"{before}://{host.rpartition('@')[2]}{slash}{path}"
 
 
+def is_harmless(text: str) -> bool:
+    """Whether text of a log may be repeated: numbers and times, and the words of this schema."""
+    return text in _WORDS or _NUMERIC.fullmatch(text) is not None
+
+
+def text_length(text: str) -> str:
+    """What may be said of text that is not harmless."""
+    return f"text of {len(text):,} character{'' if len(text) == 1 else 's'}"
+
+
 def shown(value: object) -> str:
-    """How a refused value appears in an error: at most 40 characters, no query string, nothing of nested values."""
+    """How a refused value appears in an error: numbers and harmless text as they are, of other text its length."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, (list, tuple)):
@@ -59,14 +72,18 @@ def shown(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return f'text "{_shortened(_printable(without_query(value)))}"'
+        return f'text "{value}"' if is_harmless(value) else text_length(value)
     if isinstance(value, int) and abs(value) >= 10**_SHOWN:
         return "an integer of more than 40 digits"
-    return _shortened(_printable(str(value)))
+    if isinstance(value, (int, float)):
+        return str(value)
+    return f"a value of the type {type(value).__name__}"
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+def named(word: str) -> str:
+    """A word of a trace, which its reader has redacted, as an error names it: at most 40 characters."""
+    text = _printable(word)
+    return f'"{text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."}"'
 
 
 def _printable(text: str) -> str:

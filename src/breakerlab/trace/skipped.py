@@ -18,7 +18,7 @@ class Skipped:
         self.lines = 0
 
     def add(self, error: TraceError) -> None:
-        self.lines += 1
+        self.lines += error.lines
         if len(self._listed) < MAX_LISTED:
             self._listed.append(error)
         elif self._first_unlisted is None:
@@ -31,6 +31,6 @@ class Skipped:
     def errors(self) -> tuple[TraceError, ...]:
         if self._first_unlisted is None:
             return tuple(self._listed)
-        first, unlisted = self._first_unlisted, self.lines - len(self._listed)
+        first, unlisted = self._first_unlisted, self.lines - sum(error.lines for error in self._listed)
         found = f"{unlisted:,} more lines that cannot be read, from here on; in the first of them {first.found}"
         return (*self._listed, TraceError(first.file, first.line, first.column, found, first.expected, unlisted))

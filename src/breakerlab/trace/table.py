@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NoReturn
@@ -11,8 +12,11 @@ from typing import NoReturn
 import pandas as pd
 
 from breakerlab.trace.columns import attempts_frame, events_frame
+from breakerlab.trace.description import Description, described_trace
+from breakerlab.trace.equality import digest, same_facts, same_frame
 from breakerlab.trace.errors import TraceError
 from breakerlab.trace.requests import requests_frame
+from breakerlab.trace.slices import Moment, Part, between, joined, seconds_of, where
 from breakerlab.trace.summary import summary
 from breakerlab.trace.timeline import timeline_frame
 
@@ -43,7 +47,8 @@ class Trace:
     """An immutable table of attempts, with what happened beside them.
 
     Made by `read_trace`, by the simulator, or by `Trace.from_columns`. Every property hands out a copy, so that
-    nothing done to it changes the trace.
+    nothing done to it changes the trace. Two traces are equal if their attempts, events and start are, and what their
+    sources can tell and say about themselves; file names, formats and what was skipped do not count.
     """
 
     _attempts: pd.DataFrame
@@ -98,14 +103,48 @@ class Trace:
         return trace
 
     @classmethod
-    def adopt(cls, attempts: pd.DataFrame, events: pd.DataFrame, *, source: Source) -> Trace:
+    def adopt(
+        cls,
+        attempts: pd.DataFrame,
+        events: pd.DataFrame,
+        *,
+        source: Source,
+        start: datetime | None = None,
+        skipped: Sequence[TraceError] = (),
+    ) -> Trace:
         """A trace of two frames that have the exact columns, types and order of a trace, as the simulator writes them.
 
-        Neither checked nor copied; whoever gives them away must not keep them.
+        Neither checked nor copied; whoever gives them away must not keep them. `start` is in UTC.
         """
         trace = object.__new__(cls)
-        vars(trace).update(_attempts=attempts, _events=events, _requests=None, _start=None, _source=source, _skipped=())
+        vars(trace).update(
+            _attempts=attempts,
+            _events=events,
+            _requests=None,
+            _start=start,
+            _source=source,
+            _skipped=tuple(skipped),
+        )
         return trace
+
+    @classmethod
+    def join(cls, traces: Iterable[Trace]) -> Trace:
+        """Several traces as one, on the time axis of the one that starts first.
+
+        Request numbers are moved so that no two traces share one. The joined trace can tell retries only if all can;
+        it cannot tell what one of them cannot; of the facts of the sources it keeps those on which all agree.
+
+        Raises:
+            ValueError: there is no trace, or some know their start and some do not.
+        """
+        given = list(traces)
+        if not given:
+            raise ValueError("There is no trace to join.")
+        parts = [Part(trace._attempts, trace._events, trace._start) for trace in given]
+        attempts, events, start = joined(parts)
+        source = _joined_source([trace._source for trace in given])
+        skipped = [error for trace in given for error in trace._skipped]
+        return cls.from_columns(attempts, events, start=start, source=source, skipped=skipped)
 
     @property
     def attempts(self) -> pd.DataFrame:
@@ -189,6 +228,79 @@ class Trace:
         """
         return timeline_frame(self._attempts, self._events, self._source.facts, bin)
 
+    def between(self, begin: Moment = None, end: Moment = None) -> Trace:
+        """The attempts and events that start at `begin` or later and before `end`, on the same time axis.
+
+        Args:
+            begin: seconds since `start`, or an aware datetime; None: from the first row on.
+            end: likewise; None: to the last row.
+
+        Raises:
+            ValueError: a datetime has no time zone, the trace does not know its start, or `begin` is after `end`.
+        """
+        first = seconds_of(begin, self._start, float("-inf"))
+        last = seconds_of(end, self._start, float("inf"))
+        if first > last:
+            raise ValueError(f"begin is {first:g} s and end is {last:g} s, expected begin not after end.")
+        return self._part(between(self._attempts, first, last), between(self._events, first, last))
+
+    def where(
+        self,
+        *,
+        endpoint: str | Iterable[str] | None = None,
+        service: str | Iterable[str] | None = None,
+        client: str | Iterable[str] | None = None,
+        instance: str | Iterable[str] | None = None,
+    ) -> Trace:
+        """The attempts of these names, one or several of each; all events stay.
+
+        Raises:
+            ValueError: no attempt of the trace has such a name.
+        """
+        asked = {"endpoint": endpoint, "service": service, "client": client, "instance": instance}
+        wanted = {name: words for name, words in asked.items() if words is not None}
+        return self._part(where(self._attempts, wanted), self._events)
+
+    def _part(self, attempts: pd.DataFrame, events: pd.DataFrame) -> Trace:
+        return Trace.adopt(attempts, events, source=self._source, start=self._start, skipped=self._skipped)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the trace to a file that `read_trace` reads back equal to it.
+
+        The suffix says how: `.jsonl` and `.csv` (with `.gz` behind it: packed) or `.parquet`. A file that exists is
+        replaced; the new one is whole or not there. What reading redacts, such as a query string in an endpoint that
+        did not come from a log, is redacted when it is read back.
+
+        Raises:
+            ValueError: the suffix is another one, the trace is empty, or the facts of its source do not fit into JSON.
+            TypeError: they hold what JSON cannot.
+            OSError: the file cannot be written.
+        """
+        from breakerlab.trace.writing import write_trace  # which knows the formats, which know this class
+
+        write_trace(self._attempts, self._events, self._start, self._source, path)
+
+    def describe(self) -> Description:
+        """What was read, in a few lines of text: rows, span, clients, endpoints, failures, latency, bursts, gaps."""
+        return described_trace(self._attempts, self._events, self._start, self._source, self._skipped)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Trace):
+            return NotImplemented
+        mine, theirs = self._source, other._source
+        return (
+            self._start == other._start
+            and mine.has_retries == theirs.has_retries
+            and mine.cannot_tell == theirs.cannot_tell
+            and same_facts(mine.facts, theirs.facts)
+            and same_frame(self._attempts, other._attempts)
+            and same_frame(self._events, other._events)
+        )
+
+    def __hash__(self) -> int:
+        source = self._source
+        return hash((self._start, source.has_retries, source.cannot_tell, digest(self._attempts), digest(self._events)))
+
     def __repr__(self) -> str:
         return summary(self._attempts, self._events, self._start, self._source.name, self._skipped)
 
@@ -197,3 +309,20 @@ class Trace:
 
     def __delattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"A trace cannot be changed; {name} was not deleted.")
+
+
+def _joined_source(sources: Sequence[Source]) -> Source:
+    first, *others = sources
+    names, formats = dict.fromkeys(one.name for one in sources), {one.format for one in sources}
+    return Source(
+        name=", ".join(names),
+        format=first.format if len(formats) == 1 else "joined",
+        has_retries=all(one.has_retries for one in sources),
+        cannot_tell=tuple(dict.fromkeys(gap for one in sources for gap in one.cannot_tell)),
+        lines=sum(one.lines for one in sources),
+        facts={
+            key: value
+            for key, value in first.facts.items()
+            if all(key in one.facts and one.facts[key] == value for one in others)
+        },
+    )

@@ -18,6 +18,8 @@ from breakerlab.trace.formats import (
     jsonl,
     k6,
     otlp,
+    own_csv,
+    parquet,
     sdk,
     traefik,
     vegeta,
@@ -25,6 +27,8 @@ from breakerlab.trace.formats import (
 
 FORMATS: Final[tuple[Format, ...]] = (
     jsonl.FORMAT,
+    own_csv.FORMAT,
+    parquet.FORMAT,
     envoy.FORMAT,
     alb.FORMAT,
     cloudfront.FORMAT,
