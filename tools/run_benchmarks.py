@@ -10,6 +10,7 @@ BENCHMARKS = (
     "benchmarks/overhead.py",
     "benchmarks/simulator.py",
     "benchmarks/simulator_costs.py",
+    "benchmarks/trace_readers.py",
 )
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from breakerlab.trace.errors import BadRow
 from breakerlab.trace.redaction import described, redacted, route
-from breakerlab.trace.schema import FIELDS, MAX_SECONDS, MAX_STATUS, MAX_TEXT, MIN_STATUS, OUTCOMES
+from breakerlab.trace.schema import FIELDS, MAX_ATTEMPT, MAX_SECONDS, MAX_STATUS, MAX_TEXT, MIN_STATUS, OUTCOMES
 from breakerlab.trace.skipped import Skipped
 from breakerlab.trace.table import Source, Trace
 
@@ -143,10 +143,7 @@ class Rows:
         Raises:
             BadRow: a value is out of its range.
         """
-        _check("time", start, 0 <= start <= MAX_MOMENT, "a time from 1970 to 2099")
-        for name, value in (("latency", latency), ("retry_after", retry_after)):
-            _check(name, value, value is None or 0.0 <= value <= MAX_SECONDS, FIELDS[name].expected)
-        _check("status", status, status is None or MIN_STATUS <= status <= MAX_STATUS, FIELDS["status"].expected)
+        self.check(start=start, latency=latency, status=status, retry_after=retry_after)
         for name, count in (("attempt", attempt), ("tokens_in", tokens_in), ("tokens_out", tokens_out)):
             _check(name, count, count is None or FIELDS[name].accepts(count), FIELDS[name].expected)
         self._start.append(start)
@@ -170,6 +167,88 @@ class Rows:
     def forget_latency(self) -> None:
         """No latency is known after all, of no row."""
         self._latency = array("d", [float("nan")]) * len(self)
+
+    @staticmethod
+    def check(*, start: int, latency: float | None, status: int | None, retry_after: float | None = None) -> None:
+        """Raise BadRow if one of the values is out of its range: for a line of several attempts, before the first."""
+        _check("time", start, 0 <= start <= MAX_MOMENT, "a time from 1970 to 2099")
+        for name, value in (("latency", latency), ("retry_after", retry_after)):
+            _check(name, value, value is None or 0.0 <= value <= MAX_SECONDS, FIELDS[name].expected)
+        _check("status", status, status is None or MIN_STATUS <= status <= MAX_STATUS, FIELDS["status"].expected)
+
+    def codes(self, column: str, words: Sequence[str]) -> Array:
+        """The codes of words of a column for `extend`, redacted as `add` redacts them."""
+        code = self._words[column].code
+        return np.fromiter((code(word) for word in words), np.int32, len(words))
+
+    def extend(
+        self,
+        *,
+        start: Array,
+        latency: Array,
+        status: Array,
+        outcome: Array,
+        request: Array,
+        attempt: Array,
+        retry_after: Array,
+        client: Array,
+        endpoint: Array,
+        instance: Array | None,
+    ) -> None:
+        """Add many attempts on `SERVICE` at once; all of them or, if a value is out of its range, nothing.
+
+        Args:
+            start: as in `add`.
+            latency, retry_after: as in `add`, NaN for none.
+            status: as in `add`, 0 for none.
+            outcome: places in `schema.OUTCOMES`.
+            request: counted from 0 for the requests that begin here, in their order.
+            attempt: as in `add`.
+            client, endpoint, instance: codes from `codes`; None: no instance is told of any.
+
+        Raises:
+            ValueError: a value is out of its range.
+        """
+        good = {
+            "start": (start >= 0) & (start <= MAX_MOMENT),
+            "latency": np.isnan(latency) | ((latency >= 0.0) & (latency <= MAX_SECONDS)),
+            "retry_after": np.isnan(retry_after) | ((retry_after >= 0.0) & (retry_after <= MAX_SECONDS)),
+            "status": (status == 0) | ((status >= MIN_STATUS) & (status <= MAX_STATUS)),
+            "attempt": (attempt >= 1) & (attempt <= MAX_ATTEMPT),
+        }
+        for name, column in good.items():
+            if len(column) != len(start) or not column.all():
+                raise ValueError(f"a {name} is out of its range, or some are missing")
+        if not len(start):
+            return
+        columns: list[tuple[array[Any], Array]] = [
+            (self._start, start),
+            (self._latency, latency),
+            (self._retry_after, retry_after),
+            (self._status, status),
+            (self._outcome, outcome),
+            (self._request, request + self._requests),
+            (self._attempt, attempt),
+        ]
+        for kept, more in columns:
+            kept.frombytes(np.ascontiguousarray(more, kept.typecode).tobytes())
+        self._requests += int(request.max()) + 1
+        words = self._words
+        words["service"].extend(np.full(len(start), words["service"].code(SERVICE)))
+        words["client"].extend(client)
+        words["endpoint"].extend(endpoint)
+        words["instance"].extend(np.full(len(start), words["instance"].code("")) if instance is None else instance)
+        for tokens in self._tokens.values():
+            tokens.frombytes(np.full(len(start), MISSING, tokens.typecode).tobytes())
+        if instance is not None:
+            self._seen.add("instance")
+
+    def tells(self, column: str) -> bool:
+        """Whether any attempt has a latency, or a word that is not empty."""
+        if column == "latency":
+            return not np.isnan(np.asarray(self._latency)).all()
+        codes, words = self._words[column].pair()
+        return any(words) and bool((codes != (words.index("") if "" in words else -1)).any())
 
     def trace(self, source: Source, skipped: Skipped, *, relative: bool = False) -> Trace | None:
         """The trace of these attempts; None if there is none. `relative`: the log's times count from its own zero."""
