@@ -1,9 +1,11 @@
-"""What a notebook shows: charts, tables and panels over logs and simulated runs."""
+"""What a notebook shows: charts, tables and panels over logs and simulated runs, predictions and exercises."""
 
 from breakerlab.lab import charts
 from breakerlab.lab.charts import cascade
+from breakerlab.lab.exercise import check
 from breakerlab.lab.panel import CascadePanel
+from breakerlab.lab.prediction import Prediction
 from breakerlab.lab.show import show
 from breakerlab.lab.tables import eight_steps_table, what_changed
 
-__all__ = ["CascadePanel", "cascade", "charts", "eight_steps_table", "show", "what_changed"]
+__all__ = ["CascadePanel", "Prediction", "cascade", "charts", "check", "eight_steps_table", "show", "what_changed"]

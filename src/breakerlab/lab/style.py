@@ -31,3 +31,22 @@ LINES: Final = (
 )
 LOGGED: Final = Line("#000000", "dot", 1.8)
 LOGGED_ALONE: Final = Line("#000000", "solid", 1.8)
+
+# One colour for one thing, in every notebook.
+JITTER_COLOURS: Final = {
+    "none": INK,
+    "full": "#0072B2",
+    "equal": "#009E73",
+    "decorrelated": "#CC79A7",
+    "additive": "#D55E00",
+    "sdk": "#E69F00",
+}
+SERVED_BY_LLM: Final = "#0072B2"
+SERVED_BY_FALLBACKS: Final = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442")
+LAYER_COLOURS: Final = ("#0072B2", "#009E73", "#D55E00", "#CC79A7")
+RECOVERS: Final = "#A6D3EE"  # blue and orange, light enough for black figures on them
+STAYS_DOWN: Final = "#F2A65A"
+NOISE: Final = "#9A9A9A"
+BADGE: Final = "#222222"
+TITLE_FONT: Final = {"size": 12, "color": INK}
+CAPTION_FONT: Final = {"size": 11, "color": "#555555"}

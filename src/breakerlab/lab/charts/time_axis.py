@@ -9,6 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from breakerlab.lab.charts.rounding import rounded
+from breakerlab.lab.charts.runs import check_runs, fault_windows, lines, trace_of
+from breakerlab.lab.charts.text import plain
 from breakerlab.lab.style import (
     FAULT,
     FAULT_IN_LEGEND,
@@ -16,8 +19,6 @@ from breakerlab.lab.style import (
     GRID,
     INK,
     LINES,
-    LOGGED,
-    LOGGED_ALONE,
     OFFERED,
     OFFERED_AREA,
     Line,
@@ -62,8 +63,8 @@ def cascade(runs: Mapping[str, Trace | Run], *, bin: float = 2.0, height: int = 
     rates are means over a bin. height: pixels. The offered load and the fault window are those of the first run.
     Raises ValueError for no run, or for more than three.
     """
-    _check(runs)
-    setting = _trace_of(next(iter(runs.values())))
+    check_runs("cascade", runs, MOST_RUNS)
+    setting = trace_of(next(iter(runs.values())))
     figure = make_subplots(
         rows=len(PANELS),
         cols=1,
@@ -98,9 +99,9 @@ def series(run: Trace | Run, bin: float) -> dict[str, list[float | None]]:
     `time` is the left edge of each bin (s) up to the last in which somebody called, and its right edge as a last point.
     `breaker` is a height: 0 closed, 1 half-open, 2 open. `restart_time` and `restart_height` mark restarts.
     """
-    trace = _trace_of(run)
+    trace = trace_of(run)
     timeline = _while_called(trace.timeline(bin))
-    columns = {name: _rounded(timeline[name].to_numpy()) for name in ("offered", *[p.column for p in PANELS])}
+    columns = {name: rounded(timeline[name].to_numpy()) for name in ("offered", *[p.column for p in PANELS])}
     states = timeline["breaker"].fillna(_state_without_events(run)).to_numpy()
     columns["breaker"] = [None if np.isnan(state) else _STATE_HEIGHTS[int(state)] for state in states]
     events = trace.events
@@ -108,8 +109,8 @@ def series(run: Trace | Run, bin: float) -> dict[str, list[float | None]]:
     edges = timeline.index.to_numpy()
     return {
         **{name: [*values, values[-1]] for name, values in columns.items()},
-        "time": _rounded(np.append(edges, edges[-1] + bin)),
-        "restart_time": _rounded(restarts),
+        "time": rounded(np.append(edges, edges[-1] + bin)),
+        "restart_time": rounded(restarts),
         "restart_height": [_RESTART_HEIGHT] * len(restarts),
     }
 
@@ -120,41 +121,9 @@ def _while_called(timeline: pd.DataFrame) -> pd.DataFrame:
     return timeline.iloc[: called[-1] + 1] if len(called) else timeline
 
 
-def lines(runs: Mapping[str, Trace | Run]) -> dict[str, Line]:
-    """The line of each run, by its name: black for what was logged (dots beside others), colours for simulated runs."""
-    free = iter(LINES)
-    logged = LOGGED if len(runs) > 1 else LOGGED_ALONE
-    return {name: logged if _was_logged(run) else next(free) for name, run in runs.items()}
-
-
-def _check(runs: Mapping[str, Trace | Run]) -> None:
-    if not 1 <= len(runs) <= MOST_RUNS:
-        raise ValueError(f"cascade draws 1 to {MOST_RUNS} runs, not {len(runs)}")
-    for name, run in runs.items():
-        if not isinstance(run, Trace | Run):
-            raise ValueError(f"cascade draws a Trace or a Run, and {plain(str(name))!r} is a {type(run).__name__}")
-
-
-def _trace_of(run: Trace | Run) -> Trace:
-    return run.trace if isinstance(run, Run) else run
-
-
-def _was_logged(run: Trace | Run) -> bool:
-    return isinstance(run, Trace) and run.source.format != "simulated"
-
-
 def _state_without_events(run: Trace | Run) -> float:
     """A breaker that never opened is closed; where there is none, there is nothing to draw."""
     return 0.0 if isinstance(run, Run) and run.policy.breaker is not None else float("nan")
-
-
-def _rounded(values: np.ndarray[Any, Any]) -> list[float | None]:
-    return [None if np.isnan(value) else float(f"{value:.6g}") for value in values]
-
-
-def plain(text: str) -> str:
-    """Text as plotly shows it literally: it would honour tags and links in text that came from a log."""
-    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _offered_style() -> dict[str, Any]:
@@ -235,14 +204,3 @@ def _draw_pool_limit(figure: go.Figure, trace: Trace) -> None:
         figure.add_hline(y=workers, line=line, row=POOL_ROW, col=1)
         title = PANELS[POOL_ROW - 1].title
         figure.update_annotations(selector={"text": title}, text=f"{title}, of {workers} (dotted)")
-
-
-def fault_windows(trace: Trace) -> list[tuple[float, float, float]]:
-    """(start s, end s, share of capacity) of each fault that the facts of `trace` name; only numbers count."""
-    faults = recorded_parameter(trace.source.facts, "faults")
-    windows = []
-    for fault in faults if isinstance(faults, list) else ():
-        values = [fault.get(key) for key in ("start", "end", "capacity")] if isinstance(fault, Mapping) else []
-        if len(values) == 3 and all(isinstance(value, int | float) for value in values):
-            windows.append((float(values[0]), float(values[1]), float(values[2])))
-    return windows

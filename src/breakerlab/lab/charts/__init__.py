@@ -1,0 +1,36 @@
+"""Charts: each takes logs or runs (or the table of an experiment) and returns a plotly Figure in one style."""
+
+from breakerlab.lab.charts.circuit import state_diagram
+from breakerlab.lab.charts.contended_row import competing_clients
+from breakerlab.lab.charts.delays import jitter_delays
+from breakerlab.lab.charts.eight_steps import anatomy
+from breakerlab.lab.charts.herd import retry_histogram
+from breakerlab.lab.charts.intervals import differences
+from breakerlab.lab.charts.latency import latencies
+from breakerlab.lab.charts.load import amplification
+from breakerlab.lab.charts.metastable import recovery_map
+from breakerlab.lab.charts.runs import fault_windows, lines
+from breakerlab.lab.charts.served import answers
+from breakerlab.lab.charts.text import plain
+from breakerlab.lab.charts.time_axis import MOST_RUNS, PANELS, Panel, cascade, series
+
+__all__ = [
+    "MOST_RUNS",
+    "PANELS",
+    "Panel",
+    "amplification",
+    "anatomy",
+    "answers",
+    "cascade",
+    "competing_clients",
+    "differences",
+    "fault_windows",
+    "jitter_delays",
+    "latencies",
+    "lines",
+    "plain",
+    "recovery_map",
+    "retry_histogram",
+    "series",
+    "state_diagram",
+]

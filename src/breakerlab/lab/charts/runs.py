@@ -1,0 +1,47 @@
+"""What every chart asks of a log or a run: its trace, its line, its fault windows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from breakerlab.lab.charts.text import plain
+from breakerlab.lab.style import LINES, LOGGED, LOGGED_ALONE, Line
+from breakerlab.replay import Run
+from breakerlab.trace import Trace
+from breakerlab.trace.facts import recorded_parameter
+
+
+def trace_of(run: Trace | Run) -> Trace:
+    """The trace of a run; a trace is its own."""
+    return run.trace if isinstance(run, Run) else run
+
+
+def was_logged(run: Trace | Run) -> bool:
+    """Whether it comes from a real process, and not from the simulator."""
+    return isinstance(run, Trace) and run.source.format != "simulated"
+
+
+def check_runs(chart: str, runs: Mapping[str, Any], most: int) -> None:
+    """Raises ValueError for no run, for more than `most`, or for what is none."""
+    if not 1 <= len(runs) <= most:
+        raise ValueError(f"{chart} draws 1 to {most} runs, not {len(runs)}")
+    for name, run in runs.items():
+        if not isinstance(run, Trace | Run):
+            raise ValueError(f"{chart} draws a Trace or a Run, and {plain(str(name))!r} is a {type(run).__name__}")
+
+
+def lines(runs: Mapping[str, Trace | Run]) -> dict[str, Line]:
+    """The line of each run, by its name: black for what was logged (dots beside others), colours for simulated runs."""
+    free = iter(LINES)
+    logged = LOGGED if len(runs) > 1 else LOGGED_ALONE
+    return {name: logged if was_logged(run) else next(free) for name, run in runs.items()}
+
+
+def fault_windows(trace: Trace) -> list[tuple[float, float, float]]:
+    """(start s, end s, share of capacity) of each fault that the facts of `trace` name; only numbers count."""
+    faults = recorded_parameter(trace.source.facts, "faults")
+    windows = []
+    for fault in faults if isinstance(faults, list) else ():
+        values = [fault.get(key) for key in ("start", "end", "capacity")] if isinstance(fault, Mapping) else []
+        if len(values) == 3 and all(isinstance(value, int | float) for value in values):
+            windows.append((float(values[0]), float(values[1]), float(values[2])))
+    return windows

@@ -1,0 +1,73 @@
+"""Exercises of 02, the circuit breaker."""
+
+from breakerlab.lab.exercise import Case, Exercise
+
+OK, FAIL = True, False
+
+EXERCISES = (
+    Exercise(
+        name="opens_after_consecutive",
+        task="give the number of the call (from 1) whose failure opens a circuit that opens after `threshold` "
+        "failures in a row, or None; `outcomes` are True for a success and False for a failure.",
+        why="one success sets the count back, so a service that fails four times in five may never open this circuit.",
+        cases=(
+            Case({"outcomes": [FAIL, FAIL, FAIL], "threshold": 3}, 3),
+            Case({"outcomes": [FAIL, FAIL, OK, FAIL, FAIL, FAIL], "threshold": 3}, 6, "a success sets the count to 0"),
+            Case({"outcomes": [FAIL, FAIL, FAIL, FAIL, OK] * 4, "threshold": 5}, None, "at 80 % failures"),
+            Case({"outcomes": [], "threshold": 1}, None, "before the first call"),
+        ),
+    ),
+    Exercise(
+        name="opens_after_rate",
+        task="give the number of the call (from 1) at which a circuit opens because at least `rate` of the last "
+        "`window` calls failed, judged from `minimum_calls` calls on, or None.",
+        why="a rate sees the partial outage that a count of failures in a row overlooks; the minimum keeps one "
+        "bad call quiet.",
+        cases=(
+            Case({"outcomes": [FAIL, OK, FAIL, FAIL], "rate": 0.5, "window": 4, "minimum_calls": 4}, 4),
+            Case(
+                {"outcomes": [FAIL, FAIL, FAIL], "rate": 0.5, "window": 10, "minimum_calls": 5},
+                None,
+                "three calls are fewer than the minimum",
+            ),
+            Case(
+                {"outcomes": [OK, OK, OK, OK, FAIL, FAIL], "rate": 0.5, "window": 4, "minimum_calls": 4},
+                6,
+                "only the last four calls count",
+            ),
+            Case(
+                {"outcomes": [OK, FAIL], "rate": 0.5, "window": 4, "minimum_calls": 2},
+                2,
+                "a window that is not full is judged by the calls that it has",
+            ),
+            Case(
+                {"outcomes": [FAIL, OK, OK, OK, FAIL], "rate": 0.5, "window": 4, "minimum_calls": 4},
+                None,
+                "the first failure has left the window when the second comes",
+            ),
+        ),
+    ),
+    Exercise(
+        name="probes_admitted",
+        task="give how many of `waiting` callers a half-open circuit lets through at once, with `permits` "
+        "permits of which `in_flight` are taken.",
+        why="without permits every waiting caller is a probe, and a service that just came back meets the whole herd.",
+        cases=(
+            Case({"waiting": 32, "permits": 1, "in_flight": 0}, 1, "the article's class lets through all 32"),
+            Case({"waiting": 32, "permits": 3, "in_flight": 2}, 1, "two permits are taken"),
+            Case({"waiting": 2, "permits": 5, "in_flight": 0}, 2, "nobody else waits"),
+            Case({"waiting": 4, "permits": 1, "in_flight": 1}, 0, "the only permit is taken"),
+        ),
+    ),
+    Exercise(
+        name="calls_until_trip",
+        task="give the mean number of calls until `threshold` failures in a row, each with `probability`, in (0, 1).",
+        why="a renewal argument: at 50 % failures five in a row come after 62 calls, at 20 % after 3905. Rare "
+        "is not never.",
+        cases=(
+            Case({"probability": 0.5, "threshold": 1}, 2.0, "the mean of a geometric distribution"),
+            Case({"probability": 0.5, "threshold": 5}, 62.0),
+            Case({"probability": 0.2, "threshold": 5}, 3905.0),
+        ),
+    ),
+)
