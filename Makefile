@@ -1,7 +1,7 @@
 # `make lab` opens the course, `make test` proves that everything works; `make help` lists the rest.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test notebooks record screenshots bench clean FORCE
+.PHONY: help lab test notebooks record record-formats fuzz screenshots bench clean FORCE
 
 PY := .venv/bin/python
 READY_FOR_LAB := .venv/ready-for-lab
@@ -9,7 +9,7 @@ READY_FOR_TESTS := .venv/ready-for-tests
 READY_FOR_BENCH := .venv/ready-for-bench
 
 help: ## list these commands
-	@sed -n 's/^\([a-z]*\):.* ## /  make \1	/p' Makefile | expand -t 22
+	@sed -n 's/^\([a-z-]*\):.* ## /  make \1	/p' Makefile | expand -t 24
 
 lab: $(READY_FOR_LAB) ## open JupyterLab on the first notebook; make lab ARGS="--no-browser --port 8899" without a screen
 	@$(PY) tools/open_lab.py $(ARGS)
@@ -22,6 +22,12 @@ notebooks: $(READY_FOR_TESTS) ## run the notebooks again and store their outputs
 
 record: $(READY_FOR_LAB) ## record the traces in data/ again on real servers (a few minutes)
 	@.venv/bin/breakerlab record incident --out data/ $(ARGS)
+
+record-formats: $(READY_FOR_TESTS) ## record the logs in data/formats again with the real programs that write them
+	@$(PY) tools/record_formats.py $(ARGS)
+
+fuzz: $(READY_FOR_TESTS) ## a million mutated logs, each of which must give a trace or one sentence (half an hour)
+	@$(PY) tools/fuzz_readers.py $(ARGS)
 
 screenshots: $(READY_FOR_TESTS) ## pictures of the notebooks at two screen sizes, in screenshots/
 	@$(PY) tools/take_screenshots.py $(ARGS)

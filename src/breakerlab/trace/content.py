@@ -16,6 +16,8 @@ from breakerlab.trace.schema import MAX_LINE
 CHUNK: Final = 262_144
 HEAD: Final = 65_536
 MAX_UNPACKED: Final = 2**30
+MAX_RATIO: Final = 200  # a log packs 5 to 50 times, nothing but a bomb so many
+UNSUSPECTED: Final = 2**24  # bytes that may be packed ever so well
 MAX_SKIPPED_LINE: Final = 2**30
 MAX_DOCUMENT: Final = 2**26
 
@@ -158,9 +160,10 @@ def _without_bom(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _gunzipped(name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    total = 0
+    total = taken = 0
     member = zlib.decompressobj(zlib.MAX_WBITS | 16)
     for packed in chunks:
+        taken += len(packed)
         while True:
             if member.eof:  # another member may follow, or padding
                 packed = packed.lstrip(b"\0")
@@ -175,6 +178,9 @@ def _gunzipped(name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
             if total > MAX_UNPACKED:
                 expected = f"at most {MAX_UNPACKED:,} bytes; unpack it into a file first"
                 raise TraceError(name, None, None, "gzip data that unpacks to more", expected)
+            if total > UNSUSPECTED and total > MAX_RATIO * taken:
+                found = f"gzip data that unpacks to more than {MAX_RATIO} times its size"
+                raise TraceError(name, None, None, found, "a packed log; unpack it into a file first if it is one")
             yield plain
             packed = member.unused_data if member.eof else member.unconsumed_tail
             if not packed and len(plain) < CHUNK:

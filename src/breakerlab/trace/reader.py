@@ -84,7 +84,7 @@ def recognised(content: Content) -> Format:
     if likeness <= 0.0 and looks_like_csv(head):
         raise TraceError(content.name, None, None, "a CSV of an unknown kind", _MAPPING)
     if likeness <= 0.0:
-        expected = f"one of {', '.join(known.title for known in FORMATS)}; say which with format="
+        expected = f"a log of one of these kinds: {', '.join(known.name for known in FORMATS)} (see docs/formats.md)"
         raise TraceError(content.name, None, None, "no format that is known", expected)
     return FORMATS[-place]
 
