@@ -57,11 +57,12 @@ def test_a_line_of_100_mb_is_refused_with_a_sentence(name: str, filling: bytes) 
     assert peak_of(read) < 300 * MIB
 
 
-@pytest.mark.parametrize("path", LOGS, ids=[path.name for path in LOGS])
+OF_LINES = [path for path in LOGS if path.read_bytes().count(b"\n") >= 20]
+
+
+@pytest.mark.parametrize("path", OF_LINES, ids=[path.name for path in OF_LINES])
 def test_a_long_line_among_good_ones_costs_itself_only(path: Path) -> None:
     data = path.read_bytes()
-    if data.count(b"\n") < 20:
-        pytest.skip("one document has no lines")
     trace = read_trace(io.BytesIO(data))
     longer = read_trace(io.BytesIO(data.rstrip(b"\n") + b"\n" + b"y" * (3 * MIB) + b"\n"))
     assert longer.attempts.equals(trace.attempts)
@@ -71,7 +72,7 @@ def test_a_long_line_among_good_ones_costs_itself_only(path: Path) -> None:
 @pytest.mark.parametrize("line", [b"\0" * 1_000, b"x\n"], ids=["zeros", "short lines"])
 def test_a_gzip_bomb_is_refused_with_a_sentence(line: bytes) -> None:
     packed = gzip.compress(line * (100 * MIB // len(line)), 9)
-    with pytest.raises(TraceError, match="unpacks to more than 200 times its size"):
+    with pytest.raises(TraceError, match="unpacks to more than 500 times its size"):
         read_trace(io.BytesIO(packed), format="apache")
 
 
@@ -94,7 +95,11 @@ def test_packed_and_with_other_ends_of_lines_it_reads_the_same(path: Path) -> No
     assert read_trace(io.BytesIO(data.rstrip(b"\n"))) == trace
 
 
-@pytest.mark.parametrize("path", LOGS, ids=[path.name for path in LOGS])
+SAMPLES = Path(__file__).parents[3] / "shared" / "traces" / "format_samples"
+REAL = sorted(SAMPLES.iterdir()) if SAMPLES.is_dir() else []
+
+
+@pytest.mark.parametrize("path", [*LOGS, *REAL], ids=[path.name for path in [*LOGS, *REAL]])
 def test_what_was_read_can_be_drawn_and_described(path: Path) -> None:
     trace = read_trace(path)
     figure = charts.cascade({"logged": trace})

@@ -119,6 +119,34 @@ def test_blank_lines_carriage_returns_and_a_byte_order_mark_mean_nothing(read, f
     assert trace.skipped == ()
 
 
+def test_a_log_of_one_line_with_a_byte_order_mark_is_recognised():
+    line = (
+        '{"time":"2024-03-10T13:55:36+00:00","remote_addr":"192.0.2.7","request":"GET / HTTP/1.1",'
+        '"status":200,"request_time":0.1}'
+    )
+    assert read_trace(io.BytesIO(b"\xef\xbb\xbf" + line.encode())).source.format == "nginx"
+
+
+def test_a_byte_order_mark_alone_is_an_empty_file():
+    with pytest.raises(TraceError) as raised:
+        read_trace(io.BytesIO(b"\xef\xbb\xbf"))
+    assert raised.value.found == "an empty file"
+
+
+def test_a_file_of_which_nothing_can_be_read_is_not_called_empty():
+    damaged = bytearray(gzip.compress(b"some log, and more of it\n" * 9))
+    damaged[12] ^= 0xFF
+    for data, found in ((damaged, "damaged gzip data"), (damaged[:10], "the end of the file inside gzip data")):
+        with pytest.raises(TraceError) as raised:
+            read_trace(io.BytesIO(bytes(data)))
+        assert raised.value.found == found
+    with open(__file__, "rb") as closed:
+        pass
+    with pytest.raises(TraceError) as raised:
+        read_trace(closed)
+    assert raised.value.found == "a read error"
+
+
 BAD_ATTEMPTS = [
     ({"latency": -0.2}, "latency", "-0.2", "from 0 to"),
     ({"latency": "fast"}, "latency", "text of 4 characters", "a number"),
@@ -387,6 +415,12 @@ def test_damaged_gzip_is_read_up_to_the_damage(flat, damage):
     assert 1_000 < len(trace.attempts) < 19_000
     assert [error.line for error in trace.skipped][-1] == len(trace.attempts) + len(trace.skipped)
     assert "gzip data" in trace.skipped[-1].found
+
+
+def test_a_gzip_bomb_of_blank_lines_is_refused_before_they_are_read(flat):
+    packed = gzip.compress(json.dumps(flat()).encode() + b"\n" * 10**7)
+    with pytest.raises(TraceError, match="more than 500 times its size"):
+        read_trace(io.BytesIO(packed))
 
 
 def test_gzip_that_unpacks_to_more_than_the_bound_is_refused(monkeypatch, flat):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recorders import callers
+from recorders.ports import closed_port, free_port, wait_for_start
 from recorders.witness import Witness
 
 MODULES = Path("/usr/lib/apache2/modules")
@@ -103,18 +104,17 @@ def find() -> str:
 def running(witness: Witness, *, timeout: int = 1) -> Iterator[Proxy]:
     """Apache before the witness, which it gives `timeout` seconds to answer; it has written its log at the end."""
     program = find()
-    with tempfile.TemporaryDirectory(prefix="apache-") as text, socket.socket() as closed:
+    with tempfile.TemporaryDirectory(prefix="apache-") as text, closed_port() as closed:
         folder = Path(text)
         folder.chmod(0o755)
-        closed.bind(("127.0.0.1", 0))  # bound and never listening: whoever connects is refused
-        port = _free_port()
+        port = free_port()
         config = folder / "apache.conf"
-        config.write_text(_config(folder, port, witness.port, closed.getsockname()[1], timeout))
+        config.write_text(_config(folder, port, witness.port, closed, timeout))
         process = subprocess.Popen(
             [program, "-f", str(config), "-D", "FOREGROUND"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         try:
-            _await_listening(process, port)
+            wait_for_start(process, port, "Apache", lambda: process.communicate()[0].decode(errors="replace"))
             yield Proxy(folder, f"http://127.0.0.1:{port}", process)
         finally:
             process.terminate()
@@ -169,19 +169,3 @@ def _config(folder: Path, port: int, witness: int, closed: int, timeout: int) ->
         logs=logs,
         identity=identity,
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _await_listening(process: subprocess.Popen[bytes], port: int) -> None:
-    give_up = time.monotonic() + 20
-    while process.poll() is None and time.monotonic() < give_up:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
-            return
-        time.sleep(0.02)
-    output = b"" if process.stdout is None or process.poll() is None else process.stdout.read()
-    raise RuntimeError(f"Apache does not listen: {output.decode(errors='replace')[:500]}")

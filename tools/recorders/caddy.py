@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from recorders import callers
+from recorders.ports import closed_port, free_port, wait_for_start
 from recorders.witness import Witness
 
 PACKAGE = "caddy"
@@ -77,14 +76,11 @@ def find() -> str:
 def running(witness: Witness) -> Iterator[tuple[str, Path]]:
     """Caddy before the witness: its address and its log."""
     program = find()
-    with tempfile.TemporaryDirectory(prefix="caddy-") as text, socket.socket() as closed:
+    with tempfile.TemporaryDirectory(prefix="caddy-") as text, closed_port() as closed:
         folder = Path(text)
-        closed.bind(("127.0.0.1", 0))  # bound and never listening: whoever connects is refused
-        port = _free_port()
+        port = free_port()
         config = folder / "Caddyfile"
-        config.write_text(
-            _CONFIG.format(folder=folder, port=port, witness=witness.port, closed=closed.getsockname()[1])
-        )
+        config.write_text(_CONFIG.format(folder=folder, port=port, witness=witness.port, closed=closed))
         process = subprocess.Popen(
             [program, "run", "--config", str(config), "--adapter", "caddyfile"],
             env={"HOME": text, "XDG_DATA_HOME": text, "XDG_CONFIG_HOME": text},
@@ -92,7 +88,7 @@ def running(witness: Witness) -> Iterator[tuple[str, Path]]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            _await_listening(process, port)
+            wait_for_start(process, port, "Caddy")
             yield f"http://127.0.0.1:{port}", folder / "access.log"
         finally:
             process.terminate()
@@ -107,18 +103,3 @@ def record(folder: Path) -> None:
         (folder / "caddy.jsonl").write_bytes(log.read_bytes())
         callers.write(folder / "caddy.truth.csv", told)
         (folder / "caddy.md").write_text(_CARD.format(version=version, calls=callers.table(told)))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _await_listening(process: subprocess.Popen[bytes], port: int) -> None:
-    give_up = time.monotonic() + 20
-    while process.poll() is None and time.monotonic() < give_up:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
-            return
-        time.sleep(0.02)
-    raise RuntimeError("Caddy does not listen")

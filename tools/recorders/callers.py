@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,10 +14,10 @@ import httpx
 import pandas as pd
 
 from breakerlab.trace import Trace
+from recorders.truth import read_rows, status_table, write_rows
 from recorders.witness import Witness
 
 CALLER, WITNESS = "caller", "witness"
-COLUMNS = ("begun", "ended", "method", "path", "status", "who")
 
 _CHAT = ("/v1/chat/completions", "/v1/messages", "/v1/chat")
 
@@ -73,29 +72,13 @@ def drive(url: str, witness: Witness, *, calm: int = 60, pause: float = 0.012) -
 
 
 def write(path: Path, told: Iterable[Told]) -> None:
-    """The account as CSV; no status is an empty field."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        for one in told:
-            status = "" if one.status is None else one.status
-            writer.writerow((one.begun, one.ended, one.method, one.path, status, one.who))
+    """The account as CSV."""
+    write_rows(path, told, {"who": lambda one: one.who})
 
 
 def read(path: Path) -> list[Told]:
     """The account that `write` wrote."""
-    with path.open(newline="") as file:
-        return [
-            Told(
-                int(row["begun"]),
-                int(row["ended"]),
-                row["method"],
-                row["path"],
-                int(row["status"]) if row["status"] else None,
-                row["who"],
-            )
-            for row in csv.DictReader(file)
-        ]
+    return [Told(*common, row["who"]) for common, row in read_rows(path)]
 
 
 def disagreements(trace: Trace, told: Sequence[Told], *, resolution: float, slack: float) -> list[str]:
@@ -159,13 +142,7 @@ def _in_order(less: Sequence[float], more: Sequence[float], slack: float) -> boo
     return all(a <= b + slack for a, b in zip(sorted(less), sorted(more), strict=False))
 
 
-def table(told: Iterable[Told]) -> str:
+def table(told: Sequence[Told]) -> str:
     """How often each side saw each status, as a table for a card."""
-    counts: dict[str, dict[str, int]] = {}
-    for one in told:
-        row = counts.setdefault("none" if one.status is None else str(one.status), {})
-        row[one.who] = row.get(one.who, 0) + 1
-    lines = ["| status | callers | server |", "| --- | --- | --- |"]
-    for status, row in sorted(counts.items()):
-        lines.append(f"| {status} | {row.get(CALLER, 0)} | {row.get(WITNESS, 0)} |")
-    return "\n".join(lines)
+    callers, server = ([one.status for one in told if one.who == who] for who in (CALLER, WITNESS))
+    return status_table(callers, server)

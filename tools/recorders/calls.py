@@ -1,20 +1,18 @@
-"""What the recorders of proxies share: callers on loopback, a port where nobody listens, and the account as CSV."""
+"""Callers on loopback that send one request after the other, each with an id, and what they got."""
 
 from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import csv
-import socket
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 
-from recorders.witness import Seen
+from recorders.ports import wait_until
+from recorders.truth import REQUEST_ID
+from recorders.witness import Witness
 
 CHAT = "/v1/chat/completions"
 
@@ -61,7 +59,7 @@ def send_on_one_connection(port: int, calls: Sequence[Call], pause: float) -> di
 
 def _answer(client: httpx.Client, port: int, call: Call) -> Answer:
     headers = {
-        "x-request-id": call.id,
+        REQUEST_ID: call.id,
         "x-lane": call.lane,
         "x-forwarded-for": "127.0.0.1",
         "authorization": "Bearer not-a-real-key-000000",
@@ -73,65 +71,8 @@ def _answer(client: httpx.Client, port: int, call: Call) -> Answer:
     return Answer(begun, time.time_ns(), status)
 
 
-@contextlib.contextmanager
-def closed_port() -> Iterator[int]:
-    """A port that refuses connections: bound, so that nobody else gets it, but not listened on."""
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        yield reserved.getsockname()[1]
-
-
-def free_port() -> int:
-    with closed_port() as port:
-        return port
-
-
-def wait_until(ready: Callable[[], bool], what: str, seconds: float = 20.0) -> None:
-    give_up = time.monotonic() + seconds
-    while not ready():
-        if time.monotonic() > give_up:
-            raise RuntimeError(f"{what} did not happen within {seconds:g} s")
-        time.sleep(0.01)
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-TRUTH_COLUMNS = ("begun_ns", "ended_ns", "method", "path", "status", "id")
-
-
-def write_truth(path: Path, seen: Sequence[Seen]) -> None:
-    """The server's own account, one line a request that reached it."""
-    with path.open("w", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(TRUTH_COLUMNS)
-        for one in sorted(seen, key=lambda one: one.begun):
-            status = "" if one.status is None else one.status
-            table.writerow((one.begun, one.ended, one.method, one.path, status, one.headers.get("x-request-id", "")))
-
-
-def read_truth(path: Path) -> list[Seen]:
-    """The account that `write_truth` wrote; of the headers it has the id."""
-    with path.open(newline="") as file:
-        return [
-            Seen(
-                int(row["begun_ns"]),
-                int(row["ended_ns"]),
-                row["method"],
-                row["path"],
-                int(row["status"]) if row["status"] else None,
-                {"x-request-id": row["id"]},
-            )
-            for row in csv.DictReader(file)
-        ]
-
-
-def status_table(answers: Mapping[str, Answer], seen: Sequence[Seen]) -> str:
-    """How often which status came, as the callers and the server counted it, as a table for a card."""
-    callers, server = Counter(one.status for one in answers.values()), Counter(one.status for one in seen)
-    rows = ["| status | callers | server |", "| --- | --- | --- |"]
-    for status in sorted(callers | server, key=lambda status: status or 1_000):
-        rows.append(f"| {status or 'none'} | {callers[status]} | {server[status]} |")
-    return "\n".join(rows)
+def serve_again(witness: Witness) -> None:
+    """The end of an outage, once everything that has waited in it was served."""
+    witness.set_slots(witness.slots)
+    wait_until(lambda: not (witness.desk.queued or witness.desk.in_service), "the end of the queue")
+    time.sleep(0.05)  # the witness writes its account of a request after the answer

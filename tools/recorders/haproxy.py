@@ -6,22 +6,12 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from recorders.calls import (
-    Answer,
-    Call,
-    closed_port,
-    free_port,
-    listens,
-    send,
-    send_on_one_connection,
-    status_table,
-    wait_until,
-    write_truth,
-)
+from recorders.calls import Answer, Call, send, send_on_one_connection, serve_again
+from recorders.ports import closed_port, free_port, wait_for_start, wait_until
+from recorders.truth import status_table, write_truth
 from recorders.witness import Seen, Witness
 
 TIMEOUT = 0.3
@@ -98,9 +88,7 @@ def run(format_option: str = "option httplog", per_phase: int = 20) -> Recording
                 env={**os.environ, "TZ": "UTC"},
             )
         try:
-            wait_until(lambda: listens(port) or process.poll() is not None, "HAProxy's start")
-            if process.poll() is not None:
-                raise RuntimeError(f"HAProxy ended: {process.communicate()[1].decode()}")
+            wait_for_start(process, port, "HAProxy", lambda: process.communicate()[1].decode(errors="replace"))
             answers = _incident(port, witness, per_phase)
             wait_until(lambda: log.read_bytes().count(b"{") >= len(answers), "the last line of the log")
         finally:
@@ -122,19 +110,13 @@ def _incident(port: int, witness: Witness, per_phase: int) -> dict[str, Answer]:
     answers |= send(port, calls(4, path="/dead") + calls(2, path="/empty") + calls(2, path="/denied"))
     witness.set_slots(0)
     answers |= send(port, calls(per_phase), 4)
-    _serve_again(witness)
+    serve_again(witness)
     answers |= send(port, calls(8, lane="narrow"), 8)
     witness.set_slots(0)
     answers |= send(port, calls(2, patience=TIMEOUT / 2), 2)
     answers |= send(port, calls(4, lane="again"), 4)
-    _serve_again(witness)
+    serve_again(witness)
     return answers | send(port, calls(per_phase), 4)
-
-
-def _serve_again(witness: Witness) -> None:
-    witness.set_slots(witness.slots)
-    wait_until(lambda: not (witness.desk.queued or witness.desk.in_service), "the end of the queue")
-    time.sleep(0.05)  # the witness writes its account of a request after the answer
 
 
 CARD = """# haproxy
@@ -160,8 +142,10 @@ To record it again: `make record-formats`. The recording was not edited.
 
 def record(folder: Path) -> None:
     recording = run()
-    table = status_table(recording.answers, recording.seen)
+    table = status_table(
+        (answer.status for answer in recording.answers.values()), (one.status for one in recording.seen)
+    )
     card = CARD.format(version=recording.version, timeout=round(TIMEOUT * 1e3), table=table)
     (folder / "haproxy.md").write_text(card)
     (folder / "haproxy.log").write_bytes(recording.log)
-    write_truth(folder / "haproxy.truth.csv", recording.seen)
+    write_truth(folder / "haproxy.truth.csv", recording.seen, "id")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from browser import HOW_TO_INSTALL, find_browser
 
-from recorders.truth import RETRY_COUNT, write_truth
-from recorders.witness import Seen, Witness
+from recorders.truth import RETRY_COUNT, Run, write_truth
+from recorders.witness import Witness
 
 _PAGE = "<!doctype html><title>fetches</title>"
 _FETCHES = """async ([count, wait, header]) => {
@@ -28,16 +27,6 @@ _FETCHES = """async ([count, wait, header]) => {
   };
   await Promise.all(Array.from({length: count}, one));
 }"""
-
-
-@dataclass
-class Run:
-    """What a run left: the HAR, the witness's account, and the attempts that no server saw."""
-
-    log: Path
-    seen: list[Seen] = field(default_factory=list)
-    refused: int = 0
-    timeout: float = 0.0
 
 
 def run(log: Path, *, rounds: int = 4) -> Run:
@@ -84,4 +73,4 @@ def record(folder: Path) -> None:
     made = run(folder / "har.har")
     har = without_machine(json.loads(made.log.read_text()))
     made.log.write_text(json.dumps(har, separators=(",", ":")) + "\n")
-    write_truth(folder / "har.truth.csv", made.seen)
+    write_truth(folder / "har.truth.csv", made.seen, "attempt")

@@ -8,17 +8,17 @@ Debian's JMeter 2.13 cannot load a plan with Debian's XStream, which has learnt 
 
 from __future__ import annotations
 
-import csv
 import shutil
 import socket
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from recorders.ports import free_port
+from recorders.truth import write_truth
 from recorders.witness import Seen, Witness
 
 PACKAGE = "jmeter"
@@ -69,7 +69,7 @@ def run(folder: Path, kind: str = "csv") -> tuple[Path, list[Seen]]:
     log = folder / ("jmeter.csv" if kind == "csv" else "jmeter_xml.xml")
     with Witness(slots=3, queue_limit=4, first_token=0.03) as witness:
         plan = folder / "plan.jmx"
-        plan.write_text(_plan(witness.port, _closed_port()), encoding="utf-8")
+        plan.write_text(_plan(witness.port, free_port()), encoding="utf-8")
         outages = threading.Thread(target=_outages, args=(witness,), daemon=True)
         outages.start()
         saved = dict.fromkeys(_SAVED, "true") | (_CSV if kind == "csv" else _XML)
@@ -92,16 +92,7 @@ def record(folder: Path) -> None:
             log, seen = run(Path(temporary), kind)
             text = log.read_text(encoding="utf-8").replace(socket.gethostname(), "generator.example")
             (folder / log.name).write_text(text, encoding="utf-8")
-            _write_account(folder / f"{log.stem}.truth.csv", seen)
-
-
-def _write_account(path: Path, seen: Sequence[Seen]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("begun", "ended", "method", "path", "status"))
-        writer.writerows(
-            (one.begun, one.ended, one.method, one.path, "" if one.status is None else one.status) for one in seen
-        )
+            write_truth(folder / f"{log.stem}.truth.csv", seen)
 
 
 def _outages(witness: Witness) -> None:
@@ -114,12 +105,6 @@ def _outages(witness: Witness) -> None:
         witness.set_slots(0)
         time.sleep(seconds)
         witness.set_slots(witness.slots)
-
-
-def _closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _plan(port: int, closed: int) -> str:

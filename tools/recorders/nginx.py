@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 import csv
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Final
 
 import httpx
 
+from recorders.ports import closed_port, free_port, wait_for_start, wait_until
 from recorders.witness import Seen, Witness
 
 PROGRAM: Final = "nginx"
@@ -91,28 +91,29 @@ class Recording:
 @contextmanager
 def proxy(folder: Path, first: int, second: int) -> Iterator[str]:
     """A running nginx that logs into the folder; its address. `first` and `second` are the ports of the witnesses."""
-    port, closed = _free_ports(2)
-    temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    configuration = _CONFIGURATION.format(
-        json=JSON_FORMAT,
-        text=TEXT_FORMAT,
-        folder=folder,
-        paths="\n    ".join(f"{name}_temp_path {folder}/{name};" for name in temporary),
-        first=first,
-        second=second,
-        closed=closed,
-        port=port,
-        read_timeout=round(READ_TIMEOUT * 1000),
-    )
-    (folder / "nginx.conf").write_text(configuration, encoding="utf-8")
-    command = [_program(), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        _wait_for(port, process, folder / "error.log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
+    with closed_port() as closed:
+        port = free_port()
+        temporary = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        configuration = _CONFIGURATION.format(
+            json=JSON_FORMAT,
+            text=TEXT_FORMAT,
+            folder=folder,
+            paths="\n    ".join(f"{name}_temp_path {folder}/{name};" for name in temporary),
+            first=first,
+            second=second,
+            closed=closed,
+            port=port,
+            read_timeout=round(READ_TIMEOUT * 1000),
+        )
+        (folder / "nginx.conf").write_text(configuration, encoding="utf-8")
+        command = [_program(), "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        try:
+            wait_for_start(process, port, "nginx", lambda: _text_of(folder / "error.log"))
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(10)
 
 
 def run(folder: Path, calm: int = 50, bad: int = 40) -> Recording:
@@ -120,7 +121,9 @@ def run(folder: Path, calm: int = 50, bad: int = 40) -> Recording:
     with Witness(queue_limit=5) as first, Witness(queue_limit=5) as second:
         with proxy(folder, first.port, second.port) as url:
             asyncio.run(_Callers(url).all((first, second), calm, bad))
-            _wait_until(lambda: not any(w.desk.in_service or w.desk.queued for w in (first, second)))
+            wait_until(
+                lambda: not any(w.desk.in_service or w.desk.queued for w in (first, second)), "the end of the queue"
+            )
             time.sleep(0.1)  # the last answers are on their way, and then in the accounts
         accounts = {f"127.0.0.1:{witness.port}": witness.seen for witness in (first, second)}
     return Recording(folder, accounts)
@@ -227,35 +230,8 @@ def _program() -> str:
     return program
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes], errors: Path) -> None:
-    def is_up() -> bool:
-        if process.poll() is not None:
-            said = errors.read_text(encoding="utf-8", errors="replace") if errors.exists() else ""
-            raise RuntimeError(f"nginx did not start: {said.strip()[-300:]}")
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return True
-        return False
-
-    _wait_until(is_up)
-
-
-def _wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
-    give_up = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > give_up:
-            raise RuntimeError(f"nothing happened for {seconds:g} s")
-        time.sleep(0.01)
+def _text_of(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
 
 
 if __name__ == "__main__":

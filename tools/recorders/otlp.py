@@ -9,26 +9,15 @@ import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from recorders.truth import RETRY_COUNT, write_truth
-from recorders.witness import Seen, Witness
+from recorders.truth import RETRY_COUNT, Run, write_truth
+from recorders.witness import Witness
 
 _resends: contextvars.ContextVar[int] = contextvars.ContextVar("resends", default=0)
-
-
-@dataclass
-class Run:
-    """What a run left: the spans, the witness's account, and the attempts that no server saw."""
-
-    log: Path
-    seen: list[Seen] = field(default_factory=list)
-    refused: int = 0
-    timeout: float = 0.0
 
 
 def run(log: Path, *, names: str = "http", calls: int = 12, with_resends: bool = True) -> Run:
@@ -116,7 +105,7 @@ def record(folder: Path) -> None:
         log = folder / f"{name}.jsonl"
         made = run(log, names=names, calls=13)
         log.write_text(_without_stacks(log.read_text(encoding="utf-8")), encoding="utf-8")
-        write_truth(folder / f"{name}.truth.csv", made.seen)
+        write_truth(folder / f"{name}.truth.csv", made.seen, "attempt")
 
 
 def _without_stacks(lines: str) -> str:

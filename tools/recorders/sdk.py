@@ -8,30 +8,19 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import anthropic
 import openai
 
-from recorders.truth import write_truth
-from recorders.witness import Seen, Witness
+from recorders.truth import Run, write_truth
+from recorders.witness import Witness
 
 NAMED = "%(asctime)s %(threadName)s %(name)s %(levelname)s %(message)s"
 LOGGERS = ("openai", "anthropic", "httpx", "httpx2")
 PROMPT = "planted prompt: the meeting is at noon"
 KEY = "sk-planted-0123456789abcdef"
 _PATHS = re.compile(r'File "[^"]*/(?=(?:site-packages|python3[^/"]*)/)')
-
-
-@dataclass
-class Run:
-    """What a run left: the log, the witness's account, and the attempts that no server saw."""
-
-    log: Path
-    seen: list[Seen] = field(default_factory=list)
-    refused: int = 0
-    timeout: float = 0.0
 
 
 class _Formatter(logging.Formatter):
@@ -127,7 +116,7 @@ def _at_once(callers: tuple[Callable[[], None], ...], threads: int, calls: int) 
 def record(folder: Path) -> None:
     """sdk.log at DEBUG, whose retries are told, and sdk_info.log, as most applications have it."""
     debug = run(folder / "sdk.log", threads=4, calls=5)
-    write_truth(folder / "sdk.truth.csv", debug.seen)
+    write_truth(folder / "sdk.truth.csv", debug.seen, "attempt")
     layout = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
     info = run(folder / "sdk_info.log", logging.INFO, layout, threads=4, calls=20, outage_calls=6)
-    write_truth(folder / "sdk_info.truth.csv", info.seen)
+    write_truth(folder / "sdk_info.truth.csv", info.seen, "attempt")

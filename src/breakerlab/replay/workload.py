@@ -117,7 +117,8 @@ class Poisson:
         if self.rate == 0.0:
             return np.empty(0)
         expected = self.rate * duration
-        times = np.cumsum(draw.exponential(1.0 / self.rate, int(expected + 6.0 * expected**0.5 + 10)))
+        times = draw.exponential(1.0 / self.rate, int(expected + 6.0 * expected**0.5 + 10))
+        np.cumsum(times, out=times)
         while times[-1] < duration:
             times = np.concatenate((times, times[-1] + np.cumsum(draw.exponential(1.0 / self.rate, 1000))))
         return times[: np.searchsorted(times, duration)]

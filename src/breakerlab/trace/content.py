@@ -16,8 +16,9 @@ from breakerlab.trace.schema import MAX_LINE
 CHUNK: Final = 262_144
 HEAD: Final = 65_536
 MAX_UNPACKED: Final = 2**30
-MAX_RATIO: Final = 200  # a log packs 5 to 50 times, nothing but a bomb so many
-UNSUSPECTED: Final = 2**24  # bytes that may be packed ever so well
+BOMB: Final = 2**23
+MAX_RATIO: Final = 500
+"""No log packs this well: gzip data that unpacks to more than BOMB bytes at such a ratio is made to take long."""
 MAX_SKIPPED_LINE: Final = 2**30
 MAX_DOCUMENT: Final = 2**26
 
@@ -60,9 +61,9 @@ class Content:
             self._chunks = _gunzipped(name, self._chunks)
 
     def head(self) -> bytes:
-        """The first 64 KiB, or all if there is less; they are read again by whoever reads the content."""
+        """The first 64 KiB, or all if there is less, without a byte order mark; whoever reads gets them again."""
         first, self._chunks = _beginning(self._chunks, HEAD)
-        return first[:HEAD]
+        return first[:HEAD].removeprefix(_BOM)
 
     def lines(self) -> Lines:
         """Each line with its number from 1, without its end; None for a line of more than 1 MiB.
@@ -178,9 +179,9 @@ def _gunzipped(name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
             if total > MAX_UNPACKED:
                 expected = f"at most {MAX_UNPACKED:,} bytes; unpack it into a file first"
                 raise TraceError(name, None, None, "gzip data that unpacks to more", expected)
-            if total > UNSUSPECTED and total > MAX_RATIO * taken:
+            if total > BOMB and total > MAX_RATIO * (taken - len(member.unconsumed_tail)):
                 found = f"gzip data that unpacks to more than {MAX_RATIO} times its size"
-                raise TraceError(name, None, None, found, "a packed log; unpack it into a file first if it is one")
+                raise TraceError(name, None, None, found, "a log; unpack it into a file first")
             yield plain
             packed = member.unused_data if member.eof else member.unconsumed_tail
             if not packed and len(plain) < CHUNK:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from breakerlab.trace.content import Content
 from breakerlab.trace.table import Trace
+from breakerlab.trace.wrapped import unwrapped
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Head:
     def lines(self) -> tuple[str, ...]:
         """Its whole lines that are not blank, at most 200; the only line too, if there is no second."""
         *whole, last = self.data.split(b"\n")
-        lines = [line.decode("utf-8", "replace").strip() for line in whole or [last]]
+        lines = [unwrapped(line.strip()).decode("utf-8", "replace") for line in whole or [last]]
         return tuple(line for line in lines if line)[:200]
 
     def share(self, fits: Callable[[str], bool]) -> float:

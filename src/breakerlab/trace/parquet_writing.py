@@ -9,7 +9,7 @@ import pandas as pd
 import polars as pl
 
 from breakerlab.trace.formats.parquet import KEY
-from breakerlab.trace.parquet_table import KINDS
+from breakerlab.trace.formats.parquet_table import KINDS
 
 GROUP: Final = 2**18
 """Rows of one row group."""

@@ -9,7 +9,7 @@ from typing import Final
 
 import pandas as pd
 
-from breakerlab.trace.content import Buffer, Content, opened
+from breakerlab.trace.content import BreaksOff, Buffer, Content, opened
 from breakerlab.trace.errors import TraceError
 from breakerlab.trace.format import Format, Head
 from breakerlab.trace.formats import FORMATS
@@ -79,6 +79,10 @@ def recognised(content: Content) -> Format:
     """The format that the content looks most like. Raises TraceError."""
     head = Head(content.head())
     if not head.data.strip():
+        try:
+            next(content.lines(), None)
+        except BreaksOff as end:
+            raise TraceError(content.name, None, None, str(end), "a log") from None
         raise TraceError(content.name, None, None, "an empty file", "a log")
     likeness, place = max((known.likeness(head), -place) for place, known in enumerate(FORMATS))
     if likeness <= 0.0 and looks_like_csv(head):

@@ -127,6 +127,7 @@ def test_without_creation_time_and_answer_neither_start_nor_latency_is_told() ->
     assert trace.source.cannot_tell[1:] == (
         "latency of requests without an answer of a target",
         "start of requests without an answer of a target",
+        "latency",
     )
 
 

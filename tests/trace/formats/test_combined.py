@@ -32,6 +32,30 @@ def read(*lines: str | bytes) -> Trace:
 
 
 @pytest.mark.parametrize(
+    "prefix",
+    [
+        "2023-07-12T08:21:44.123456789Z stdout F ",  # Kubernetes
+        "2023-07-12T08:21:44.123456789Z ",  # kubectl logs --timestamps
+        "<190>Mar 10 13:55:36 web1 nginx: ",
+        "Mar 10 13:55:36 web1 nginx[7]: ",
+        "Mar 10 13:55:36 web1 nginx[7]: shop.example ",
+        "<190>1 2024-03-10T13:55:36Z web1 nginx 7 - - ",
+        "web-1  | ",  # Docker Compose
+        "198.51.100.9: ",
+    ],
+)
+@pytest.mark.parametrize("client", ["192.0.2.7", "2001:db8::7", "::1"])
+def test_what_a_collector_puts_before_a_line_is_not_the_client(prefix, client):
+    found = common_line_in(f'{prefix}{client} - - {TIME} "GET /a HTTP/1.1" 200 5 "-" "curl"')
+    assert found.client == client
+
+
+def test_the_client_is_the_first_that_x_forwarded_for_names():
+    for addresses in ("192.0.2.7, 198.51.100.9", "192.0.2.7,198.51.100.9", "192.0.2.7, 198.51.100.9, 10.0.0.1"):
+        assert common_line_in(f'{addresses} - - {TIME} "GET /a HTTP/1.1" 200 5').client == "192.0.2.7"
+
+
+@pytest.mark.parametrize(
     ("line", "client", "endpoint", "status"),
     [
         (f'192.0.2.7 - - {TIME} "GET /a?b HTTP/1.1" 200 5', "192.0.2.7", "GET /a", 200),
@@ -63,12 +87,13 @@ def test_a_line(line: str, client: str, endpoint: str, status: int | None) -> No
     assert row["latency"] != row["latency"]
     assert trace.start == datetime(2000, 10, 10, 20, 55, 36, tzinfo=UTC)
     assert trace.source.cannot_tell[:4] == (
-        "latency",
-        "whether times are starts or ends",
         "retries",
         "sub-second times",
+        "whether times are starts or ends",
+        "latency",
     )
     assert ("client" in trace.source.cannot_tell) == (client == "")
+    assert ("endpoint" in trace.source.cannot_tell) == (endpoint == "")
 
 
 def test_bytes_that_are_no_text_are_let_pass_where_they_are_dropped() -> None:

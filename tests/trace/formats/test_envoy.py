@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from recorders.calls import read_truth
 from recorders.envoy import TRY_TIMEOUT
+from recorders.truth import read_truth
 from recorders.witness import Seen
 
 from breakerlab.trace import Trace, read_trace
@@ -238,7 +238,7 @@ def test_docker_wraps_text_too() -> None:
 def test_what_a_line_does_not_tell() -> None:
     trace = _read(_json(duration=None, start_time="2026-01-24T01:34:36.743"))
     assert math.isnan(trace.attempts["latency"][0])
-    assert trace.source.cannot_tell == ("retries", "latency of some requests", "client", "time zone")
+    assert trace.source.cannot_tell == ("retries", "time zone", "latency", "client")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from recorders import haproxy
-from recorders.calls import read_truth
+from recorders.truth import read_truth
 from recorders.witness import Seen
 
 from breakerlab.trace import Trace, TraceError, read_trace

@@ -127,7 +127,7 @@ def test_an_empty_last_cell_after_a_tab_is_not_missed() -> None:
 def test_columns_that_are_missing_are_what_it_cannot_tell() -> None:
     trace = read("1715342400123,true,Home", header="timeStamp,success,label")
     assert math.isnan(only(trace)["latency"])  # type: ignore[arg-type]
-    assert trace.source.cannot_tell == ("retries", "client", "latency", "status")
+    assert trace.source.cannot_tell == ("retries", "status", "latency", "client")
 
 
 def test_an_old_file_without_a_header_is_read() -> None:

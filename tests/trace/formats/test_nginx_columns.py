@@ -17,7 +17,7 @@ from breakerlab.trace.content import Content
 from breakerlab.trace.errors import TraceError
 from breakerlab.trace.formats import nginx, nginx_columns
 from breakerlab.trace.formats.nginx import Reading
-from breakerlab.trace.rows import Rows
+from breakerlab.trace.formats.rows import Rows
 from breakerlab.trace.schema import MAX_LINE, OUTCOMES
 from breakerlab.trace.table import Trace
 

@@ -10,10 +10,10 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from breakerlab.trace import Trace, TraceError, parquet_check, read_trace
+from breakerlab.trace import Trace, TraceError, read_trace
 from breakerlab.trace.format import Head
-from breakerlab.trace.formats import parquet
-from breakerlab.trace.parquet_check import NotParquet, _page_header, _struct, checked
+from breakerlab.trace.formats import parquet, parquet_check
+from breakerlab.trace.formats.parquet_check import NotParquet, _page_header, _struct, checked
 
 ROWS = 40
 FRAME = pl.DataFrame(

@@ -136,7 +136,7 @@ def test_at_debug_a_retry_is_the_next_attempt_of_its_request():
     ]
     trace = read(text)
     assert trace.source.has_retries
-    assert trace.source.cannot_tell == ("client", "time zone")
+    assert trace.source.cannot_tell == ("time zone", "client")
 
 
 def test_the_older_wording_tells_the_request_by_its_key_and_the_wait_by_its_header():

@@ -1,7 +1,7 @@
 """What every chart asks of a log or a run: its trace, its line, its fault windows."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from breakerlab.lab.charts.text import plain
 from breakerlab.lab.style import LINES, LOGGED, LOGGED_ALONE, Line
@@ -27,6 +27,21 @@ def check_runs(chart: str, runs: Mapping[str, Any], most: int) -> None:
     for name, run in runs.items():
         if not isinstance(run, Trace | Run):
             raise ValueError(f"{chart} draws a Trace or a Run, and {plain(str(name))!r} is a {type(run).__name__}")
+
+
+NICE_BINS: Final = (2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0, 21600.0, 86400.0, 604800.0)
+MOST_BINS: Final = 400
+
+
+def bin_for(runs: Mapping[str, Trace | Run]) -> float:
+    """Seconds of a bin: 2, or for a long log the shortest of a few that needs at most 400 of them."""
+    span = max(_span(trace_of(run)) for run in runs.values())
+    return next((bin for bin in NICE_BINS if span / bin <= MOST_BINS), span / MOST_BINS)
+
+
+def _span(trace: Trace) -> float:
+    time = trace.attempts["time"]
+    return float(time.max()) if len(time) else 0.0
 
 
 def lines(runs: Mapping[str, Trace | Run]) -> dict[str, Line]:

@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 from breakerlab.lab.charts.frame import frame, panel_titles
 from breakerlab.lab.charts.model import caption_of
 from breakerlab.lab.charts.rounding import rounded
-from breakerlab.lab.charts.runs import check_runs, fault_windows, trace_of
+from breakerlab.lab.charts.runs import bin_for, check_runs, fault_windows, trace_of
 from breakerlab.lab.charts.text import shortened
 from breakerlab.lab.style import FAULT, INK, SERVED_BY_FALLBACKS, SERVED_BY_LLM
 from breakerlab.replay import Run
@@ -21,13 +21,15 @@ LLM: Final = "llm"
 PREFIX: Final = "served_by_"
 
 
-def answers(runs: Mapping[str, Trace | Run], *, bin: float = 2.0, height: int = 450) -> go.Figure:
+def answers(runs: Mapping[str, Trace | Run], *, bin: float | None = None, height: int = 450) -> go.Figure:
     """Answers per second that reached a waiting caller, stacked by who gave them; the line is the load offered.
 
     One panel for each run, up to three; a log says of an answer only that the app gave it, and so counts as the LLM's.
-    bin: seconds. What is white below the line is nobody's: callers who got no answer.
+    bin: seconds; None for 2, or for more where a log is long. What is white below the line is nobody's: callers who
+    got no answer.
     """
     check_runs("answers", runs, MOST_RUNS)
+    bin = bin_for(runs) if bin is None else bin
     found = {name: served(run, bin) for name, run in runs.items()}
     titles = [f"{shortened(name, 40)}: {_counted(runs[name], bin)}" for name in runs]
     figure = make_subplots(

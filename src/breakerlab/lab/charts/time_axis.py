@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from breakerlab.lab.charts.rounding import rounded
-from breakerlab.lab.charts.runs import check_runs, fault_windows, lines, trace_of
+from breakerlab.lab.charts.runs import bin_for, check_runs, fault_windows, lines, trace_of
 from breakerlab.lab.charts.text import plain
 from breakerlab.lab.style import (
     FAULT,
@@ -56,12 +56,12 @@ _STATE_NAMES: Final = ("closed", "half-open", "open", "app restarts")
 _RESTART_HEIGHT: Final = 3.0
 
 
-def cascade(runs: Mapping[str, Trace | Run], *, bin: float = 2.0, height: int = 640) -> go.Figure:
+def cascade(runs: Mapping[str, Trace | Run], *, bin: float | None = None, height: int = 640) -> go.Figure:
     """The cascade of up to three runs, laid over one another: load, 503s, pool, other endpoints, breaker, answers.
 
-    runs: a name for the legend, and a log or run. A `Trace` that was logged is drawn dotted in black. bin: seconds;
-    rates are means over a bin. height: pixels. The offered load and the fault window are those of the first run.
-    Raises ValueError for no run, or for more than three.
+    runs: a name for the legend, and a log or run. A `Trace` that was logged is drawn dotted in black. bin: seconds,
+    over which rates are means; None for 2, or for more where a log is long. height: pixels. The offered
+    load and the fault window are those of the first run. Raises ValueError for no run, or for more than three.
     """
     check_runs("cascade", runs, MOST_RUNS)
     setting = trace_of(next(iter(runs.values())))
@@ -72,6 +72,7 @@ def cascade(runs: Mapping[str, Trace | Run], *, bin: float = 2.0, height: int = 
         vertical_spacing=0.052,
         subplot_titles=_titles(setting),
     )
+    bin = bin_for(runs) if bin is None else bin
     drawn = {name: series(run, bin) for name, run in runs.items()}
     first = next(iter(drawn.values()))
     _fault_in_legend(figure, setting)

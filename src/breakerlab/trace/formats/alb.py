@@ -19,14 +19,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from breakerlab.trace.content import Content
 from breakerlab.trace.errors import BadRow
-from breakerlab.trace.format import Format, Head
-from breakerlab.trace.formats.parts import called, iso_ns, told, without_port
-from breakerlab.trace.reading import LineReading
+from breakerlab.trace.formats.addresses import without_port
+from breakerlab.trace.formats.common_log import endpoint_in
+from breakerlab.trace.formats.instants import iso_ns
+from breakerlab.trace.formats.reading import LineReading, line_format, share_of
+from breakerlab.trace.formats.rows import NANOSECONDS, SERVICE, Rows, outcome_of, seconds, status_code
+from breakerlab.trace.formats.untold import RETRIES
 from breakerlab.trace.redaction import described
-from breakerlab.trace.rows import NANOSECONDS, SERVICE, Rows, outcome_of, seconds, status_code
-from breakerlab.trace.table import Source, Trace
+from breakerlab.trace.table import Trace
 
 _LINE: Final = "a line of an AWS load balancer's access log"
 _FIELD: Final = re.compile(r'"((?:[^"\\]|\\.)*)"(?= |$)|(\S+)')
@@ -77,21 +78,19 @@ class _Reading(LineReading):
             outcome=_outcome(status, answered),
             service=target_group[1] if target_group else SERVICE,
             client=without_port(fields[3]),
-            endpoint=called(fields[_REQUEST]),
+            endpoint=endpoint_in(fields[_REQUEST]),
             instance="" if fields[4] == "-" else fields[4],
         )
         self._start_untold |= start is None
         self._latency_untold |= took is None
 
     def finish(self) -> Trace | None:
-        cannot_tell = told(
-            (True, "retries"),
-            (self._latency_untold, "latency of requests without an answer of a target"),
-            (self._start_untold, "start of requests without an answer of a target"),
-        )
-        read = self.lines - self.skipped.lines
-        source = Source(name=self.name, format="alb", has_retries=False, cannot_tell=cannot_tell, lines=read)
-        return self._rows.trace(source, self.skipped)
+        words = {
+            RETRIES: True,
+            "latency of requests without an answer of a target": self._latency_untold,
+            "start of requests without an answer of a target": self._start_untold,
+        }
+        return self.trace_of(self._rows, "alb", words)
 
 
 def _fields(text: str) -> list[str]:
@@ -142,12 +141,8 @@ def _outcome(status: int | None, answered: bool) -> str:
     return outcome_of(status)
 
 
-def _likeness(head: Head) -> float:
-    return head.share(lambda line: _BEGINS.match(line) is not None)
+def _is_ours(line: str) -> bool:
+    return _BEGINS.match(line) is not None
 
 
-def _read(content: Content) -> Trace:
-    return _Reading(content.name).read(content)
-
-
-FORMAT: Final = Format("alb", "the access log of an AWS load balancer", _likeness, _read)
+FORMAT: Final = line_format("alb", "the access log of an AWS load balancer", share_of(_is_ours), _Reading)

@@ -14,9 +14,8 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from breakerlab.trace.content import Content
 from breakerlab.trace.errors import BadRow
-from breakerlab.trace.format import Format, Head
+from breakerlab.trace.format import Head
 from breakerlab.trace.formats.common_log import (
     QUOTED,
     FieldText,
@@ -26,10 +25,12 @@ from breakerlab.trace.formats.common_log import (
     endpoint_in,
     fields_in,
 )
+from breakerlab.trace.formats.instants import decimals_ns
+from breakerlab.trace.formats.reading import LineReading, line_format
+from breakerlab.trace.formats.rows import NANOSECONDS, Rows, outcome_of, status_code
 from breakerlab.trace.formats.traefik import is_text_entry
-from breakerlab.trace.reading import LineReading
-from breakerlab.trace.rows import NANOSECONDS, Rows, outcome_of, status_code
-from breakerlab.trace.table import Source, Trace
+from breakerlab.trace.formats.untold import RETRIES, SUB_SECOND
+from breakerlab.trace.table import Trace
 
 _EXPECTED: Final = "a line of Apache's access log, common or combined, with %D"
 _MICROSECOND: Final = 1_000
@@ -120,13 +121,13 @@ class _Reading(LineReading):
         super().__init__(name)
         self._rows = Rows()
         self._unit = _Unit()
-        self._labelled = self._decimals = False
+        self._decimals = False
 
     def take_line(self, number: int, line: bytes) -> None:
         line, decimals = _without_decimals(line)
         parts = common_line(line, _EXPECTED)
         taken = _taken(parts.rest)
-        start = clf_ns(parts.time) + int(decimals.ljust(9, "0"))
+        start = clf_ns(parts.time) + decimals_ns(decimals)
         duration = taken.nanoseconds if taken.number is None else taken.number * _MICROSECOND
         if duration is not None and duration > _MAX_NS:
             raise BadRow("latency", "a number of more than 15 digits", "microseconds")
@@ -140,7 +141,6 @@ class _Reading(LineReading):
             endpoint=endpoint_in(parts.request),
         )
         self._decimals = self._decimals or decimals != ""
-        self._labelled = self._labelled or taken.nanoseconds is not None
         if taken.number is not None:
             self._unit.note(start, taken.number)
 
@@ -148,20 +148,12 @@ class _Reading(LineReading):
         doubtful = self._unit.used and self._unit.doubtful
         if doubtful:
             self._rows.forget_latency()
-        said = {
-            "retries": True,
-            "sub-second times": not self._decimals,
-            "latency": doubtful or not (self._unit.used or self._labelled),
+        words = {
+            RETRIES: True,
+            SUB_SECOND: not self._decimals,
             "unit of the number at the end, which is no %D": doubtful,
         }
-        source = Source(
-            name=self.name,
-            format="apache",
-            has_retries=False,
-            cannot_tell=tuple(word for word, unknown in said.items() if unknown),
-            lines=self.lines - self.skipped.lines,
-        )
-        return self._rows.trace(source, self.skipped)
+        return self.trace_of(self._rows, "apache", words)
 
 
 def _without_decimals(line: bytes) -> tuple[bytes, str]:
@@ -220,8 +212,4 @@ def _has_numbers(line: str) -> bool:
     )
 
 
-def _read(content: Content) -> Trace:
-    return _Reading(content.name).read(content)
-
-
-FORMAT: Final = Format("apache", "Apache's access log with %D", _likeness, _read)
+FORMAT: Final = line_format("apache", "Apache's access log with %D", _likeness, _Reading)

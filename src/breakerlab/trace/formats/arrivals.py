@@ -18,16 +18,17 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from breakerlab.trace.content import Content
 from breakerlab.trace.errors import BadRow
-from breakerlab.trace.format import Format, Head
+from breakerlab.trace.format import Head
+from breakerlab.trace.formats.instants import decimal_ns, iso_ns
+from breakerlab.trace.formats.json_values import integer_at, number_at, object_on
+from breakerlab.trace.formats.reading import line_format
+from breakerlab.trace.formats.rows import NANOSECONDS, Rows, seconds
+from breakerlab.trace.formats.separated import SeparatedOrJsonReading, cells_of
+from breakerlab.trace.formats.untold import RETRIES, TIME_ZONE
 from breakerlab.trace.header import object_in
-from breakerlab.trace.instant import decimal_ns, iso_ns
-from breakerlab.trace.json_line import count_in, json_object, number_in
 from breakerlab.trace.redaction import described
-from breakerlab.trace.rows import NANOSECONDS, Rows, seconds
-from breakerlab.trace.separated import SeparatedReading, cells_of
-from breakerlab.trace.table import Source, Trace
+from breakerlab.trace.table import Trace
 
 _AZURE: Final = {"TIMESTAMP": "time", "ContextTokens": "tokens_in", "GeneratedTokens": "tokens_out"}
 _BURSTGPT: Final = {
@@ -45,7 +46,7 @@ _TOKENS: Final = re.compile(r"(\d{1,15})(?:\.0{1,9})?", re.ASCII)
 _TIME: Final = re.compile(r"\d[0-9T:+. \-]{0,40}Z?", re.ASCII)
 
 
-class _Reading(SeparatedReading):
+class _Reading(SeparatedOrJsonReading):
     """What has been read so far. Dates and plain numbers do not go together: the first row says which it is."""
 
     expected = _ROW
@@ -55,15 +56,8 @@ class _Reading(SeparatedReading):
         self._rows = Rows()
         self._columns: Mapping[str, int] = {}
         self._width = 0
-        self._tells_failures = self._has_latency = self._has_model = self._has_zone = False
+        self._tells_failures = self._has_zone = False
         self._is_relative: bool | None = None
-
-    def take_line(self, number: int, line: bytes) -> None:
-        if line.startswith(b"{"):
-            self.end_open_row()
-            self._take_object(line)
-        else:
-            super().take_line(number, line)
 
     def is_row(self, cells: list[str]) -> bool:
         place = self._columns.get("time")
@@ -76,10 +70,7 @@ class _Reading(SeparatedReading):
             self._tells_failures = "Response tokens" in cells
             self.header_taken()
             return
-        if not self._columns:
-            raise BadRow(None, "a row before any header", _ROW)
-        if len(cells) != self._width:
-            raise BadRow(None, f"{len(cells):,} cells", f"{self._width:,}, as many as the header has")
+        self.expect_cells(cells, self._width)
         row = {name: cells[place].strip() for name, place in self._columns.items()}
         if self._tells_failures:
             time, has_zone, is_relative = decimal_ns(row["time"], NANOSECONDS), False, True
@@ -92,28 +83,21 @@ class _Reading(SeparatedReading):
 
     def finish(self) -> Trace | None:
         self.end_open_row()
-        told = {
-            "latency": self._has_latency,
-            "outcome": self._tells_failures,
-            "kind of failure": not self._tells_failures,
-            "endpoint": self._has_model,
-            "date": not self._is_relative,
-            "time zone": self._has_zone or self._is_relative,
+        is_relative = bool(self._is_relative)
+        words = {
+            "status": True,
+            RETRIES: True,
+            "outcome": not self._tells_failures,
+            "kind of failure": self._tells_failures,
+            "date": is_relative,
+            TIME_ZONE: not (self._has_zone or is_relative),
         }
-        lacking = (what for what, is_told in told.items() if not is_told)
-        source = Source(
-            name=self.name,
-            format="arrivals",
-            has_retries=False,
-            cannot_tell=("status", "retries", "client", *lacking),
-            lines=self.lines - self.skipped.lines,
-        )
-        return self._rows.trace(source, self.skipped, relative=bool(self._is_relative))
+        return self.trace_of(self._rows, "arrivals", words, relative=is_relative)
 
-    def _take_object(self, line: bytes) -> None:
-        row = json_object(line, _ROW)
-        time = number_in(row, "timestamp", "time", "milliseconds, 0 or more")
-        tokens_in, tokens_out = (count_in(row, f"{name}_length", name, _COUNT) for name in ("input", "output"))
+    def take_object(self, line: bytes) -> None:
+        row = object_on(line, _ROW)
+        time = number_at(row, "timestamp", "time", "milliseconds, 0 or more")
+        tokens_in, tokens_out = (integer_at(row, f"{name}_length", name, _COUNT) for name in ("input", "output"))
         self._add(round(time * 1_000_000), True, tokens_in, tokens_out, "", None)
 
     def _add(
@@ -132,8 +116,6 @@ class _Reading(SeparatedReading):
             tokens_out=tokens_out,
         )
         self._is_relative = is_relative
-        self._has_model = self._has_model or model != ""
-        self._has_latency = self._has_latency or latency is not None
 
 
 def _columns(cells: list[str]) -> Mapping[str, int] | None:
@@ -159,8 +141,4 @@ def _likeness(head: Head) -> float:
     return head.share(lambda line: line.startswith("{") and object_in(line.encode()).keys() >= _KEYS)
 
 
-def _read(content: Content) -> Trace:
-    return _Reading(content.name).read(content)
-
-
-FORMAT: Final = Format("arrivals", "LLM arrivals (Azure, BurstGPT, Mooncake)", _likeness, _read)
+FORMAT: Final = line_format("arrivals", "LLM arrivals (Azure, BurstGPT, Mooncake)", _likeness, _Reading)

@@ -15,13 +15,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from breakerlab.trace.content import Content
 from breakerlab.trace.errors import BadRow, TraceError
-from breakerlab.trace.format import Format, Head
-from breakerlab.trace.formats.parts import iso_ns, told
-from breakerlab.trace.reading import LineReading
-from breakerlab.trace.rows import NANOSECONDS, Rows, outcome_of, seconds, status_code
-from breakerlab.trace.table import Source, Trace
+from breakerlab.trace.format import Head
+from breakerlab.trace.formats.instants import iso_ns
+from breakerlab.trace.formats.reading import LineReading, line_format
+from breakerlab.trace.formats.rows import NANOSECONDS, Rows, outcome_of, seconds, status_code
+from breakerlab.trace.formats.untold import LATENCY, RETRIES, SOME_LATENCY, SUB_SECOND
+from breakerlab.trace.table import Trace
 
 _LINE: Final = "a line of a CloudFront or W3C extended log"
 _STANDARD: Final = (
@@ -89,18 +89,10 @@ class _Reading(LineReading):
         return {name: parts[place] for name, place in self._place.items() if place < len(parts)}
 
     def finish(self) -> Trace | None:
-        read = self.lines - self.skipped.lines
         if not self.lines and self._headers:
             raise TraceError(self.name, None, None, "a header and no row", _LINE)
-        latency_told = "time-taken" in self._place
-        cannot_tell = told(
-            (True, "retries"),
-            (True, "sub-second times"),
-            (latency_told and self._latency_untold, "latency of some requests"),
-            (not latency_told, "latency"),
-        )
-        source = Source(name=self.name, format="cloudfront", has_retries=False, cannot_tell=cannot_tell, lines=read)
-        return self._rows.trace(source, self.skipped)
+        some = self._rows.tells(LATENCY) and self._latency_untold
+        return self.trace_of(self._rows, "cloudfront", {RETRIES: True, SUB_SECOND: True, SOME_LATENCY: some})
 
 
 def _outcome(status: int | None, detail: str) -> str:
@@ -116,8 +108,4 @@ def _likeness(head: Head) -> float:
     return head.share(lambda line: _BEGINS.match(line) is not None and line.count("\t") + 1 >= _MIN_COLUMNS)
 
 
-def _read(content: Content) -> Trace:
-    return _Reading(content.name).read(content)
-
-
-FORMAT: Final = Format("cloudfront", "a CloudFront or W3C extended log", _likeness, _read)
+FORMAT: Final = line_format("cloudfront", "a CloudFront or W3C extended log", _likeness, _Reading)

@@ -10,13 +10,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from breakerlab.trace.content import Content
 from breakerlab.trace.errors import BadRow
-from breakerlab.trace.format import Format, Head
 from breakerlab.trace.formats.common_log import clf_ns, common_line, common_line_in, endpoint_in, fields_in
-from breakerlab.trace.reading import LineReading
-from breakerlab.trace.rows import Rows, status_code
-from breakerlab.trace.table import Source, Trace
+from breakerlab.trace.formats.reading import LineReading, line_format, share_of
+from breakerlab.trace.formats.rows import Rows, status_code
+from breakerlab.trace.formats.untold import RETRIES, SUB_SECOND
+from breakerlab.trace.table import Trace
 
 _ERROR_LOG: Final = re.compile(
     rb"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9:]{8} \[[a-z]+\] |\[[A-Z][a-z]{2} [A-Z][a-z]{2} [0-9]{2} [0-9:.]+ [0-9]{4}\] "
@@ -45,21 +44,8 @@ class _Reading(LineReading):
         )
 
     def finish(self) -> Trace | None:
-        cannot_tell = ["latency", "whether times are starts or ends", "retries", "sub-second times"]
-        if not self._rows.tells("client"):
-            cannot_tell.append("client")
-        source = Source(
-            name=self.name,
-            format="combined",
-            has_retries=False,
-            cannot_tell=tuple(cannot_tell),
-            lines=self.lines - self.skipped.lines,
-        )
-        return self._rows.trace(source, self.skipped)
-
-
-def _likeness(head: Head) -> float:
-    return head.share(_is_ours)
+        words = {RETRIES: True, SUB_SECOND: True, "whether times are starts or ends": True}
+        return self.trace_of(self._rows, "combined", words)
 
 
 def _is_ours(text: str) -> bool:
@@ -70,8 +56,4 @@ def _is_ours(text: str) -> bool:
     return not any(field.name or (not field.quoted and field.text[:1].isdigit()) for field in fields_in(line.rest))
 
 
-def _read(content: Content) -> Trace:
-    return _Reading(content.name).read(content)
-
-
-FORMAT: Final = Format("combined", "the common or combined access log", _likeness, _read)
+FORMAT: Final = line_format("combined", "the common or combined access log", share_of(_is_ours), _Reading)

@@ -14,9 +14,11 @@ from datetime import date
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from breakerlab.trace.errors import BadRow, NotText
+from breakerlab.trace.errors import BadRow
+from breakerlab.trace.formats.instants import decimals_ns
+from breakerlab.trace.formats.reading import text_of
+from breakerlab.trace.formats.rows import NANOSECONDS
 from breakerlab.trace.redaction import described
-from breakerlab.trace.rows import NANOSECONDS
 
 TIME: Final = r"\d{2}/[A-Z][a-z]{2}/\d{4}:\d{2}:\d{2}:\d{2} [+-]\d{4}"
 """A pattern of the time, without its brackets."""
@@ -29,11 +31,18 @@ TIME_EXPECTED: Final = "a time as in 10/Oct/2000:13:55:36 -0700"
 _NAMES: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS: Final = {name: number for number, name in enumerate(_NAMES, 1)}
 _TIME: Final = re.compile(TIME, re.ASCII)
+_LOCAL_TIME: Final = re.compile(
+    r"(\d?\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?: ([+-]\d{4}))?", re.ASCII
+)
+_SECOND: Final = len("10/Oct/2000:13:55:36")
 _UNIX_DAY: Final = date(1970, 1, 1).toordinal()
 
 # A user name cannot imitate this: the quote in it would be escaped.
 _MIDDLE: Final = re.compile(rf"(?:^|(?<= ))\[({TIME})\] ({QUOTED}) (\d{{1,4}}|-)(?: (\d+|-))?(?=\s|$)", re.ASCII)
 _ADDRESS: Final = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|[0-9a-fA-F]*:[0-9a-fA-F:.]+(?:%\w+)?", re.ASCII)
+_CLOCK: Final = re.compile(r"\d\d:\d\d:\d\d(?:\.\d+)?", re.ASCII)
+_MOST_WORDS: Final = 16
+"""So many words stand at most before the time, of those that are looked at."""
 _FIELD: Final = re.compile(rf"(?:([A-Za-z_][A-Za-z0-9_]*)=)?(?:({QUOTED})|(\S+))", re.ASCII)
 _REQUEST: Final = re.compile(r"([A-Z][A-Z_-]{0,31}) (\S+)(?: .*)?", re.ASCII | re.DOTALL)
 
@@ -68,10 +77,7 @@ def common_line(line: bytes, expected: str) -> CommonLine:
     found = common_line_in(line.decode("utf-8", "replace"))
     if found is not None:
         return found
-    try:
-        line.decode()
-    except UnicodeDecodeError as error:
-        raise NotText(None, f"binary data (byte {error.start + 1} is not UTF-8)", expected) from None
+    text_of(line, expected)
     raise BadRow(None, "a line without time, request and status in their places", expected)
 
 
@@ -86,11 +92,19 @@ def common_line_in(text: str) -> CommonLine | None:
 
 
 def client_in(beginning: str) -> str:
-    """The client in what stands before the time: the first word, or the second after the name of a virtual host."""
-    words = beginning.split(" ", 2)
-    if len(words) > 2 and not _ADDRESS.fullmatch(words[0]) and _ADDRESS.fullmatch(words[1]):
-        return words[1]
-    return "" if words[0] == "-" else words[0]
+    """The client in what stands before the time: the first word, or the first address before two other words.
+
+    Before the address may stand the name of a virtual host, or what a collector adds ("2024-03-10T13:55:36Z stdout F").
+    Of a list of addresses, as X-Forwarded-For has it, it is the first.
+    """
+    first = beginning.partition(" ")[0].partition(",")[0]
+    if _ADDRESS.fullmatch(first):
+        return first
+    words = beginning.split(maxsplit=_MOST_WORDS)[:_MOST_WORDS]
+    for word in words[1:-2] if len(words) > 3 else words[1:2]:
+        if _ADDRESS.fullmatch(word) and not _CLOCK.fullmatch(word):
+            return word
+    return "" if first == "-" else first
 
 
 def fields_in(rest: str) -> list[FieldText]:
@@ -120,6 +134,18 @@ def clf_seconds(text: str) -> int:
 def clf_ns(text: str) -> int:
     """Nanoseconds since 1970 (UTC) of a time without its brackets. Raises BadRow."""
     return clf_seconds(text) * NANOSECONDS
+
+
+def local_clf_ns(text: str) -> tuple[int, bool]:
+    """The same of a time that may have decimals and no zone, as in 10/Oct/2000:13:55:36.067; whether it has one.
+
+    Without a zone it is UTC. Raises BadRow.
+    """
+    found = _LOCAL_TIME.fullmatch(text)
+    if found is None:
+        raise BadRow("time", described(text), TIME_EXPECTED)
+    second, decimals, zone = found.groups()
+    return clf_ns(f"{second.zfill(_SECOND)} {zone or '+0000'}") + decimals_ns(decimals), zone is not None
 
 
 def endpoint_in(request: str) -> str:

@@ -20,8 +20,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from breakerlab.trace.content import Content
-from breakerlab.trace.format import Format, Head
 from breakerlab.trace.formats.envoy_entry import (
     KEYS,
     LINE,
@@ -29,13 +27,21 @@ from breakerlab.trace.formats.envoy_entry import (
     entry_of,
     looks_like_text,
     spelled,
-    without_container,
 )
-from breakerlab.trace.formats.parts import add_attempts, told
+from breakerlab.trace.formats.proxied import add_attempts
+from breakerlab.trace.formats.reading import LineReading, line_format, share_of
+from breakerlab.trace.formats.rows import SERVICE, Rows, outcome_of
+from breakerlab.trace.formats.untold import (
+    LATENCY,
+    OUTCOME_BEFORE_LAST,
+    RETRIES,
+    RETRIES_OF_CALLERS,
+    SOME_LATENCY,
+    START_OF_EACH,
+    TIME_ZONE,
+)
 from breakerlab.trace.header import object_in
-from breakerlab.trace.reading import LineReading
-from breakerlab.trace.rows import SERVICE, Rows, outcome_of
-from breakerlab.trace.table import Source, Trace
+from breakerlab.trace.table import Trace
 
 _USED_UP: Final = frozenset({"URX", "UpstreamRetryLimitExceeded"})
 
@@ -69,7 +75,7 @@ class _Reading(LineReading):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self._rows = Rows()
-        self._counted = self._with_zone = self._with_client = 0
+        self._counted = self._with_zone = 0
         self._retried = self._guessed = self._latency_untold = False
 
     def take_line(self, number: int, line: bytes) -> None:
@@ -88,14 +94,12 @@ class _Reading(LineReading):
             outcome=outcome(entry),
             earlier="error",
             instance=entry.host or None,
-            earlier_instance=None,
             service=entry.cluster or SERVICE,
             client=entry.client,
             endpoint=entry.endpoint,
         )
         self._counted += entry.attempts is not None
         self._with_zone += entry.zone_told
-        self._with_client += entry.client != ""
         self._retried |= count > 1
         self._guessed |= entry.attempts is None and used_up
         self._latency_untold |= entry.latency is None
@@ -103,18 +107,16 @@ class _Reading(LineReading):
     def finish(self) -> Trace | None:
         read = self.lines - self.skipped.lines
         has_retries = self._counted == read
-        cannot_tell = told(
-            (not has_retries, "retries"),
-            (has_retries, "retries of the callers"),
-            (self._guessed, "how many attempts a line with URX stands for (read as 2, the least)"),
-            (self._retried, "start of each attempt"),
-            (self._retried, "outcome of the attempts before the last"),
-            (self._latency_untold, "latency of some requests"),
-            (not self._with_client, "client"),
-            (self._with_zone < read, "time zone"),
-        )
-        source = Source(name=self.name, format="envoy", has_retries=has_retries, cannot_tell=cannot_tell, lines=read)
-        return self._rows.trace(source, self.skipped)
+        words = {
+            RETRIES: not has_retries,
+            RETRIES_OF_CALLERS: has_retries,
+            "how many attempts a line with URX stands for (read as 2, the least)": self._guessed,
+            START_OF_EACH: self._retried,
+            OUTCOME_BEFORE_LAST: self._retried,
+            SOME_LATENCY: self._latency_untold and self._rows.tells(LATENCY),
+            TIME_ZONE: self._with_zone < read,
+        }
+        return self.trace_of(self._rows, "envoy", words, has_retries=has_retries)
 
 
 def outcome(entry: Entry) -> str:
@@ -137,14 +139,7 @@ def outcome(entry: Entry) -> str:
 
 
 def _is_ours(line: str) -> bool:
-    text = without_container(line)
-    if not text.startswith("{"):
-        return looks_like_text(text)
-    row = object_in(text.encode("utf-8", "replace"))
-    inner = row.get("log")
-    if isinstance(inner, str) and "stream" in row:
-        return looks_like_text(inner) or _has_our_keys(object_in(inner.encode("utf-8", "replace")))
-    return _has_our_keys(row)
+    return _has_our_keys(object_in(line.encode("utf-8", "replace"))) if line.startswith("{") else looks_like_text(line)
 
 
 def _has_our_keys(row: dict[str, object]) -> bool:
@@ -156,12 +151,4 @@ def _has_our_keys(row: dict[str, object]) -> bool:
     return has("time") and has("status") and (has("flags") or ("response_code" in keys and has("host")))
 
 
-def _likeness(head: Head) -> float:
-    return head.share(_is_ours)
-
-
-def _read(content: Content) -> Trace:
-    return _Reading(content.name).read(content)
-
-
-FORMAT: Final = Format("envoy", "Envoy's access log", _likeness, _read)
+FORMAT: Final = line_format("envoy", "Envoy's access log", share_of(_is_ours), _Reading)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from breakerlab.trace.errors import BadRow
-from breakerlab.trace.formats.parts import called, first_of, iso_ns, whole_number, without_port
-from breakerlab.trace.reading import text_of
+from breakerlab.trace.formats.addresses import without_port
+from breakerlab.trace.formats.common_log import endpoint_in
+from breakerlab.trace.formats.instants import decimal_ns, epoch_unit, iso_ns
+from breakerlab.trace.formats.json_values import object_of
+from breakerlab.trace.formats.reading import text_of
+from breakerlab.trace.formats.rows import seconds, status_code, whole_number
 from breakerlab.trace.redaction import described
-from breakerlab.trace.rows import NANOSECONDS, seconds, status_code
 
 LINE: Final = "a line of Envoy's access log"
 MAX_ATTEMPTS: Final = 1_000
 
-_CONTAINER: Final = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.,]{8,20}(?:Z|[+-]\d\d:\d\d) std(?:out|err) [FP] ")
 _TEXT: Final = re.compile(
     r'(?:ACCESS )?\[([^\]\s]{1,64})\] "([^"]*)" (\d{1,9}|-) (-|[A-Za-z,]{1,200}) '
     r'(?:(?:"[^"]*"|[^" ]+) ){0,3}'  # details of the response, of the connection and its failure
@@ -27,7 +28,7 @@ _QUOTED: Final = re.compile(r'"([^"]*)"')
 _QUOTED_FIELDS: Final = 5  # who forwarded it, user agent, request id, authority, upstream host
 _ADDRESS: Final = re.compile(r"[0-9A-Za-z_.:\[\]-]{1,80}")
 _FLAGS: Final = re.compile(r"[A-Za-z,]{0,200}|-")
-_EPOCH: Final = re.compile(r"(\d{10})(?:\.?(\d{3}|(?<=\.)\d{1,9}))?")
+_EPOCH: Final = re.compile(r"(\d{10}|\d{13})(?:\.\d{1,9})?")
 
 _COUNTED_ENDS: Final = (1, 2, 7)
 """How many fields follow the last quote where the very last is the attempt count: it alone, after the cluster, or after
@@ -53,24 +54,12 @@ class Entry:
     host: str
 
 
-def without_container(text: str) -> str:
-    """The line without what Kubernetes ("time stdout F ") puts before it."""
-    found = _CONTAINER.match(text)
-    return text[found.end() :] if found else text
-
-
 def entry_of(line: bytes) -> Entry:
     """The fields of a line. Raises BadRow."""
-    text = without_container(line.decode("utf-8", "replace"))
+    text = line.decode("utf-8", "replace")
     if not text.startswith("{"):
         return _text_entry(text)
-    row = _object(without_container(text_of(line, LINE)))
-    inner = row.get("log")
-    if isinstance(inner, str) and "stream" in row:  # Docker's own wrapping
-        inner = inner.strip()
-        row = _object(inner) if inner.startswith("{") else {}
-        if not row:
-            return _text_entry(inner)
+    row = object_of(text_of(line, LINE), LINE, once=True)
     return _json_entry(row)
 
 
@@ -101,9 +90,9 @@ def _text_entry(text: str) -> Entry:
         flags=_flags(flags),
         answered=service_time != "-",
         attempts=None if attempts is None else whole_number(attempts, "attempt count", MAX_ATTEMPTS),
-        endpoint=called(request),
-        client=first_of((_first_forwarded(quoted[0]), remote)),
-        cluster=first_of(end[:1]),
+        endpoint=endpoint_in(request),
+        client=_first_of((_first_forwarded(quoted[0]), remote)),
+        cluster=_first_of(end[:1]),
         host=_host(quoted[-1]),
     )
 
@@ -111,6 +100,11 @@ def _text_entry(text: str) -> Entry:
 def _refuse_tcp(request: str, code: str) -> None:
     if request == "- - -" and code in ("0", "-"):
         raise BadRow("request", "a TCP connection", "an HTTP request")
+
+
+def _first_of(values: Iterable[str]) -> str:
+    """The first that is neither empty nor "-"; empty if there is none."""
+    return next((value for value in values if value not in ("", "-")), "")
 
 
 def _flags(text: str) -> frozenset[str]:
@@ -125,34 +119,6 @@ def _first_forwarded(text: str) -> str:
 
 def _host(text: str) -> str:
     return "" if text == "-" else text.removeprefix("tcp://").removeprefix("udp://")
-
-
-class _TwiceError(ValueError):
-    pass
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    row = dict(pairs)
-    if len(row) < len(pairs):
-        raise _TwiceError
-    return row
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        row = json.loads(text, object_pairs_hook=_once)
-    except _TwiceError:
-        raise BadRow(None, "an object that has one key twice", LINE) from None
-    except json.JSONDecodeError:
-        found = "broken JSON" if text.endswith("}") else "a truncated line"
-        raise BadRow(None, found, LINE) from None
-    except ValueError:
-        raise BadRow(None, "a number of thousands of digits", LINE) from None
-    except RecursionError:
-        raise BadRow(None, "an object nested too deep", LINE) from None
-    if not isinstance(row, dict):
-        raise BadRow(None, "JSON that is no object", LINE)
-    return row
 
 
 KEYS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -190,7 +156,7 @@ def _json_entry(raw: Mapping[str, Any]) -> Entry:
     if _FLAGS.fullmatch(flags) is None:
         raise BadRow("flags", described(flags), 'flags like "UF,URX", or -')
     method, path, protocol = (_words(row, name) for name in ("method", "path", "protocol"))
-    if first_of((method, path, protocol)) == "" and status_code(code) is None:
+    if _first_of((method, path, protocol)) == "" and status_code(code) is None:
         raise BadRow("request", "a connection without a request", "an HTTP request")
     attempts = _number_text(row["attempts"], "attempt count")
     details, served = _words(row, "details"), _number_text(row["service_time"], "upstream service time")
@@ -202,9 +168,9 @@ def _json_entry(raw: Mapping[str, Any]) -> Entry:
         flags=_flags(flags),
         answered=details == "via_upstream" or served != "-",
         attempts=None if attempts == "-" else whole_number(attempts, "attempt count", MAX_ATTEMPTS),
-        endpoint=called(f"{method} {path}") or (path if path.startswith("/") else ""),
-        client=first_of((_first_forwarded(_words(row, "forwarded")), without_port(_words(row, "remote")))),
-        cluster=first_of((_words(row, "cluster"),)),
+        endpoint=endpoint_in(f"{method} {path}") or (path if path.startswith("/") else ""),
+        client=_first_of((_first_forwarded(_words(row, "forwarded")), without_port(_words(row, "remote")))),
+        cluster=_first_of((_words(row, "cluster"),)),
         host=_host(_words(row, "host")),
     )
 
@@ -217,7 +183,7 @@ def _json_time(value: object) -> tuple[int, bool]:
     epoch = _EPOCH.fullmatch(value)
     if epoch is None:
         return iso_ns(value)
-    return int(epoch[1]) * NANOSECONDS + int((epoch[2] or "0").ljust(9, "0")), True
+    return decimal_ns(value, epoch_unit(int(epoch[1]))), True
 
 
 def _number_text(value: object, column: str) -> str:

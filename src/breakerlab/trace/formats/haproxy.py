@@ -19,14 +19,20 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from breakerlab.trace.content import Content
 from breakerlab.trace.errors import BadRow
-from breakerlab.trace.format import Format, Head
-from breakerlab.trace.formats.parts import add_attempts, called, clf_ns, told, whole_number
-from breakerlab.trace.reading import LineReading
+from breakerlab.trace.formats.common_log import endpoint_in, local_clf_ns
+from breakerlab.trace.formats.proxied import add_attempts
+from breakerlab.trace.formats.reading import LineReading, line_format, share_of
+from breakerlab.trace.formats.rows import Rows, outcome_of, status_code, whole_number
+from breakerlab.trace.formats.untold import (
+    OUTCOME_BEFORE_LAST,
+    RETRIES_OF_CALLERS,
+    START_OF_EACH,
+    SUB_SECOND,
+    TIME_ZONE,
+)
 from breakerlab.trace.redaction import described
-from breakerlab.trace.rows import Rows, outcome_of, status_code
-from breakerlab.trace.table import Source, Trace
+from breakerlab.trace.table import Trace
 
 _LINE: Final = "a line of HAProxy's HTTP log"
 _DATE: Final = re.compile(r" \[(\d\d?/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d(?:\.\d{1,9})?(?: [+-]\d{4})?)\] ")
@@ -58,7 +64,7 @@ class _Reading(LineReading):
         date = _DATE.search(text)
         if date is None:
             raise BadRow(None, "a line without a request", _LINE)
-        start, zone_told = clf_ns(date[1])
+        start, zone_told = local_clf_ns(date[1])
         client = text[: date.start()].rpartition(" ")[2].rpartition(":")[0]
         fields = text[date.end() :].split(None, 10)
         timers = _timers(fields)
@@ -87,7 +93,7 @@ class _Reading(LineReading):
             earlier_instance=None if redispatched else instance,
             service=backend,
             client=client,
-            endpoint=called(rest.partition('"')[2].partition('"')[0]),
+            endpoint=endpoint_in(rest.partition('"')[2].partition('"')[0]),
         )
         self._zones += zone_told
         self._fractions += "." in date[1]
@@ -96,16 +102,15 @@ class _Reading(LineReading):
 
     def finish(self) -> Trace | None:
         read = self.lines - self.skipped.lines
-        cannot_tell = told(
-            (True, "retries of the callers"),
-            (self._retried, "start of each attempt"),
-            (self._retried, "outcome of the attempts before the last"),
-            (self._zones < read, "time zone"),
-            (self._fractions < read, "sub-second times"),
-            (self._early, "time until the whole answer (option logasap)"),
-        )
-        source = Source(name=self.name, format="haproxy", has_retries=False, cannot_tell=cannot_tell, lines=read)
-        return self._rows.trace(source, self.skipped)
+        words = {
+            RETRIES_OF_CALLERS: True,
+            START_OF_EACH: self._retried,
+            OUTCOME_BEFORE_LAST: self._retried,
+            TIME_ZONE: self._zones < read,
+            SUB_SECOND: self._fractions < read,
+            "time until the whole answer (option logasap)": self._early,
+        }
+        return self.trace_of(self._rows, "haproxy", words)
 
 
 def _timers(fields: list[str]) -> tuple[int, int | None, bool]:
@@ -160,12 +165,4 @@ def _is_ours(line: str) -> bool:
     )
 
 
-def _likeness(head: Head) -> float:
-    return head.share(_is_ours)
-
-
-def _read(content: Content) -> Trace:
-    return _Reading(content.name).read(content)
-
-
-FORMAT: Final = Format("haproxy", "HAProxy's HTTP log", _likeness, _read)
+FORMAT: Final = line_format("haproxy", "HAProxy's HTTP log", share_of(_is_ours), _Reading)

@@ -10,22 +10,24 @@ kept; of the headers only Retry-After is read.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from breakerlab.trace.content import Content
 from breakerlab.trace.errors import BadRow, TraceError
 from breakerlab.trace.format import Format, Head
-from breakerlab.trace.formats.json_document import document_of, list_under, object_under, text_in, value_of
+from breakerlab.trace.formats.addresses import authority_in
+from breakerlab.trace.formats.instants import iso_ns
+from breakerlab.trace.formats.json_values import document_of, list_under, object_under, text_or_none, value_of
+from breakerlab.trace.formats.rows import SERVICE, Rows, outcome_of
+from breakerlab.trace.formats.untold import LATENCY, RETRIES, SOME_LATENCY, TIME_ZONE, untold
 from breakerlab.trace.redaction import described
-from breakerlab.trace.rows import SERVICE, Rows, moment_ns, outcome_of
 from breakerlab.trace.schema import MAX_SECONDS, MAX_STATUS, MIN_STATUS
 from breakerlab.trace.skipped import Skipped
 from breakerlab.trace.table import Source, Trace
 
 _DOCUMENT: Final = "a HAR document, with log.entries"
 _ENTRY: Final = "an entry of a HAR document"
-_ADDRESS: Final = re.compile(r"https?://([^/?#\s]{1,400})", re.IGNORECASE)
+_ADDRESS: Final = re.compile(r"https?://[^/?#\s]{1,400}", re.IGNORECASE)
 _PORTS: Final = (":80", ":443")
 _SECONDS: Final = re.compile(r"\s{0,10}(\d{1,9}(?:\.\d{1,9})?)\s{0,10}")
 _OUTCOMES: Final = (
@@ -67,27 +69,26 @@ class _Reading:
 
     def _cannot_tell(self) -> tuple[str, ...]:
         words = {
-            "latency": self._lacks_latency,
-            "retries": True,
-            "client": True,
+            RETRIES: True,
+            SOME_LATENCY: self._lacks_latency and self._rows.tells(LATENCY),
             "why there was no answer": self._lacks_reason,
-            "time zone": self._lacks_zone,
+            TIME_ZONE: self._lacks_zone,
         }
-        return tuple(word for word, is_missing in words.items() if is_missing)
+        return untold(words, self._rows)
 
     def _take(self, entry: object) -> None:
         if not isinstance(entry, dict):
             raise BadRow(None, described(entry), _ENTRY)
         request, response = object_under(entry, "request"), object_under(entry, "response")
-        url = text_in(request.get("url")) or ""
+        url = text_or_none(request.get("url")) or ""
         address = _ADDRESS.match(url)
         if address is None:
             raise BadRow("endpoint", described(request.get("url")), "an address of http or https")
-        if text_in(entry.get("_fromCache")):
+        if text_or_none(entry.get("_fromCache")):
             raise BadRow(None, "an answer from the browser's cache", "a request that was sent")
         if entry.get("_wasFulfilled") is True or entry.get("_wasAborted") is True:
             raise BadRow(None, "an answer of the program that drives the browser", "a request that was sent")
-        moment, has_zone = _moment(entry.get("startedDateTime"))
+        moment, has_zone = iso_ns(entry.get("startedDateTime"))
         status = _status(response.get("status"))
         latency = _latency(entry.get("time"))
         reason = None if status is not None else _reason(entry, response)
@@ -96,25 +97,14 @@ class _Reading:
             latency=latency,
             status=status,
             outcome=outcome_of(status) if status is not None else _outcome(reason),
-            service=_host(address[1]) or SERVICE,
-            endpoint=f"{text_in(request.get('method')) or ''} {url}".strip(),
-            instance=text_in(entry.get("serverIPAddress")),
+            service=_host(authority_in(address[0])) or SERVICE,
+            endpoint=f"{text_or_none(request.get('method')) or ''} {url}".strip(),
+            instance=text_or_none(entry.get("serverIPAddress")),
             retry_after=_retry_after(response),
         )
         self._lacks_zone |= not has_zone
         self._lacks_latency |= latency is None
         self._lacks_reason |= status is None and reason is None
-
-
-def _moment(value: object) -> tuple[int, bool]:
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) and len(value) <= 40 else None
-        if moment is None:
-            raise ValueError
-        has_zone = moment.tzinfo is not None
-        return moment_ns(moment if has_zone else moment.replace(tzinfo=UTC)), has_zone
-    except (ValueError, OverflowError):
-        raise BadRow("time", described(value), "an ISO 8601 time") from None
 
 
 def _is_number(value: object) -> bool:
@@ -150,8 +140,7 @@ def _outcome(reason: str | None) -> str:
 
 
 def _host(address: str) -> str:
-    host = address.rpartition("@")[2].lower()
-    return host.removesuffix(_PORTS[0]).removesuffix(_PORTS[1])
+    return address.lower().removesuffix(_PORTS[0]).removesuffix(_PORTS[1])
 
 
 def _retry_after(response: dict[str, Any]) -> float | None:

@@ -19,11 +19,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from breakerlab.trace.content import Content
-from breakerlab.trace.errors import BadRow
 from breakerlab.trace.format import Format, Head
-from breakerlab.trace.jtl import Samples
-from breakerlab.trace.jtl_xml import looks_like_xml, read_xml
-from breakerlab.trace.separated import DELIMITERS, SeparatedReading, cells_of
+from breakerlab.trace.formats.jtl import Samples
+from breakerlab.trace.formats.jtl_xml import looks_like_xml, read_xml
+from breakerlab.trace.formats.separated import DELIMITERS, SeparatedReading, cells_of
 from breakerlab.trace.table import Trace
 
 _EXPECTED: Final = "a row of a JMeter result file (CSV with timeStamp, elapsed, label, responseCode, ...)"
@@ -68,12 +67,9 @@ class _Reading(SeparatedReading):
             return
         if not self._columns and _is_headerless(cells):
             self._columns, self._width = {name: place for place, name in enumerate(_COLUMNS)}, len(cells)
-        if not self._columns:
-            raise BadRow(None, "a row before any header", _EXPECTED)
         if self.delimiter == "\t":  # an empty last cell was white space at the end of the line
             cells += [""] * (self._width - len(cells))
-        if len(cells) != self._width:
-            raise BadRow(None, f"{len(cells):,} cells", f"{self._width:,}, as many as the header has")
+        self.expect_cells(cells, self._width)
         self._samples.add({name: cells[place] for name, place in self._columns.items()})
 
     def finish(self) -> Trace | None:

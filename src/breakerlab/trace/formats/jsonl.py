@@ -13,16 +13,14 @@ Only the fields of the schema are taken from a line. A bad line costs itself and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from breakerlab.trace.content import Content
 from breakerlab.trace.errors import BadRow
-from breakerlab.trace.format import Format, Head
+from breakerlab.trace.formats.json_values import object_on
+from breakerlab.trace.formats.own import Attempts, Events, Row, text_in, value_in
+from breakerlab.trace.formats.reading import LineReading, line_format, share_of
 from breakerlab.trace.header import Header, header_in, object_in
-from breakerlab.trace.own import Attempts, Events, Row, text_in, value_in
-from breakerlab.trace.reading import LineReading, text_of
 from breakerlab.trace.schema import FIELDS, shown
 from breakerlab.trace.table import Source, Trace
 
@@ -49,7 +47,7 @@ class _Reading(LineReading):
         }
 
     def take_line(self, number: int, line: bytes) -> None:
-        self._read(_row(line))
+        self._read(object_on(line, _OBJECT))
 
     def finish(self) -> Trace | None:
         if not (self._attempts.time or self._events.time):
@@ -115,42 +113,6 @@ class _Reading(LineReading):
         self._events.add(row["t"], value_in(row, "event"), text_in(row, "instance"), value_in(row, "value"))
 
 
-def _row(line: bytes) -> Row:
-    text = text_of(line, _OBJECT)
-    try:
-        row = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise BadRow(None, _broken(line, error), _OBJECT) from None
-    except ValueError:  # an integer of more digits than Python converts
-        raise BadRow(None, "a number of thousands of digits", _OBJECT) from None
-    except RecursionError:
-        raise BadRow(None, "an object nested too deep", _OBJECT) from None
-    if not isinstance(row, dict):
-        raise BadRow(None, f"{_KINDS.get(type(row), 'null')} instead of an object", _OBJECT)
-    return row
-
-
-_KINDS: Final[Mapping[type, str]] = {
-    str: "text",
-    bool: "true or false",
-    int: "a number",
-    float: "a number",
-    list: "a list",
-}
-
-
-def _broken(line: bytes, error: json.JSONDecodeError) -> str:
-    if not line.startswith(b"{"):
-        return "text that is no JSON object"
-    if error.pos >= len(error.doc) or not line.endswith(b"}"):
-        return f"a truncated line (it ends after character {len(error.doc):,})"
-    return f"broken JSON (at character {error.pos + 1:,})"
-
-
-def _likeness(head: Head) -> float:
-    return head.share(_is_ours)
-
-
 def _is_ours(line: str) -> bool:
     row = object_in(line.encode())
     return row.get("kind") in _KINDS_OF_LINES or {"time", "outcome", "service"} <= row.keys()
@@ -159,8 +121,4 @@ def _is_ours(line: str) -> bool:
 _KINDS_OF_LINES: Final = ("trace", "begin", "end", "event", "attempt")
 
 
-def _read_jsonl(content: Content) -> Trace:
-    return _Reading(content.name).read(content)
-
-
-FORMAT: Final = Format("jsonl", "breakerlab's own JSON lines", _likeness, _read_jsonl)
+FORMAT: Final = line_format("jsonl", "breakerlab's own JSON lines", share_of(_is_ours), _Reading)

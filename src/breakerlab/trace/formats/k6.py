@@ -17,17 +17,18 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from breakerlab.trace.content import Content
 from breakerlab.trace.errors import BadRow
-from breakerlab.trace.format import Format, Head
-from breakerlab.trace.go_errors import outcome_of_error
+from breakerlab.trace.format import Head
+from breakerlab.trace.formats.go_errors import outcome_of_error
+from breakerlab.trace.formats.instants import decimal_ns, epoch_unit, iso_ns
+from breakerlab.trace.formats.json_values import number_at, object_on, text_at
+from breakerlab.trace.formats.reading import line_format
+from breakerlab.trace.formats.rows import NANOSECONDS, Rows, status_code
+from breakerlab.trace.formats.separated import SeparatedOrJsonReading, cells_of
+from breakerlab.trace.formats.untold import RETRIES, SUB_SECOND, TIME_ZONE
 from breakerlab.trace.header import object_in
-from breakerlab.trace.instant import decimal_ns, epoch_unit, iso_ns
-from breakerlab.trace.json_line import json_object, number_in, text_in
 from breakerlab.trace.redaction import described
-from breakerlab.trace.rows import NANOSECONDS, Rows, status_code
-from breakerlab.trace.separated import SeparatedReading, cells_of
-from breakerlab.trace.table import Source, Trace
+from breakerlab.trace.table import Trace
 
 _CSV: Final = "a row of k6's CSV output"
 _JSON: Final = "a line of k6's JSON output"
@@ -44,7 +45,7 @@ _NEVER_SENT: Final = ("1020", "1110", "1111")
 """An address that is none, or that the test's own list forbids."""
 
 
-class _Reading(SeparatedReading):
+class _Reading(SeparatedOrJsonReading):
     """What has been read so far, in either form; a line that begins with a brace is JSON."""
 
     expected = "a line of k6's CSV or JSON output"
@@ -54,14 +55,7 @@ class _Reading(SeparatedReading):
         self._rows = Rows()
         self._columns: Mapping[str, int] = {}
         self._width = 0
-        self._lacking = {"client", "endpoint", "status", "outcome", "sub-second times", "time zone"}
-
-    def take_line(self, number: int, line: bytes) -> None:
-        if line.startswith(b"{"):
-            self.end_open_row()
-            self._take_object(line)
-        else:
-            super().take_line(number, line)
+        self._lacking = {"status", "outcome", SUB_SECOND, TIME_ZONE}
 
     def is_row(self, cells: list[str]) -> bool:
         place = self._columns.get("timestamp")
@@ -73,10 +67,7 @@ class _Reading(SeparatedReading):
             self._width = len(cells)
             self.header_taken()
             return
-        if not self._columns:
-            raise BadRow(None, "a row before any header", _CSV)
-        if len(cells) != self._width:
-            raise BadRow(None, f"{len(cells):,} cells", f"{self._width:,}, as many as the header has")
+        self.expect_cells(cells, self._width)
         metric, time, value = (cells[self._columns[name]] for name in _REQUIRED)
         if metric != _DURATION:
             _check_other(metric, time, value)
@@ -89,26 +80,24 @@ class _Reading(SeparatedReading):
 
     def finish(self) -> Trace | None:
         self.end_open_row()
-        cannot_tell = ("retries", "time to connect", *sorted(self._lacking))
-        lines = self.lines - self.skipped.lines
-        source = Source(name=self.name, format="k6", has_retries=False, cannot_tell=cannot_tell, lines=lines)
-        return self._rows.trace(source, self.skipped)
+        words = {RETRIES: True, "time to connect": True, **dict.fromkeys(sorted(self._lacking), True)}
+        return self.trace_of(self._rows, "k6", words)
 
-    def _take_object(self, line: bytes) -> None:
-        row = json_object(line, _JSON)
-        kind, metric = row.get("type"), text_in(row, "metric", "metric_name")
+    def take_object(self, line: bytes) -> None:
+        row = object_on(line, _JSON)
+        kind, metric = row.get("type"), text_at(row, "metric", "metric_name")
         if kind not in ("Point", "Metric") or not isinstance(row.get("data"), dict):
             raise BadRow("type", described(kind), "Point or Metric, with data")
         if kind == "Metric" or metric != _DURATION:
             return
         data = row["data"]
-        value = number_in(data, "value", "latency", "milliseconds, 0 or more")
+        value = number_at(data, "value", "latency", "milliseconds, 0 or more")
         tags, metadata = data.get("tags") or {}, data.get("metadata") or {}
         if not isinstance(tags, dict) or not isinstance(metadata, dict):
             raise BadRow("tags", described(tags), "an object of texts")
-        told = {name: text_in(tags, name, name) for name in _TAGS if name in tags}
-        user = text_in(metadata, "vu", "client") or text_in(tags, "vu", "client")
-        self._add(*_moment(text_in(data, "time", "time")), round(value * _MILLISECOND), told, user)
+        told = {name: text_at(tags, name, name) for name in _TAGS if name in tags}
+        user = text_at(metadata, "vu", "client") or text_at(tags, "vu", "client")
+        self._add(*_moment(text_at(data, "time", "time")), round(value * _MILLISECOND), told, user)
 
     def _add(self, end: int, has_zone: bool, duration: int, tags: Mapping[str, str], user: str) -> None:
         status = status_code(tags.get("status", ""))
@@ -120,18 +109,18 @@ class _Reading(SeparatedReading):
             status=status,
             outcome=None if status else _failure(tags),
             client=f"vu {user}" if user else "",
-            endpoint=f"{method} {name or url}".strip(),
+            endpoint=f"{method} {name or url}".strip() if name or url else "",
         )
-        told = {"client": user, "endpoint": name or url, "status": "status" in tags}
+        told = {"status": "status" in tags}
         told["outcome"] = any(tag in tags for tag in ("status", "error", "error_code"))
-        told |= {"sub-second times": end % NANOSECONDS, "time zone": has_zone}
+        told |= {SUB_SECOND: end % NANOSECONDS != 0, TIME_ZONE: has_zone}
         self._lacking -= {what for what, is_told in told.items() if is_told}
 
 
 def _moment(text: str) -> tuple[int, bool]:
     """When it ended, and whether the time zone is sure; k6 writes seconds, ms, us or ns since 1970, or RFC 3339."""
     if _WHOLE.fullmatch(text):
-        return int(text) * epoch_unit(text), True
+        return int(text) * epoch_unit(int(text)), True
     return iso_ns(text)
 
 
@@ -174,8 +163,4 @@ def _is_ours(line: str) -> bool:
     return row.get("type") in ("Metric", "Point") and "metric" in row and isinstance(row.get("data"), dict)
 
 
-def _read(content: Content) -> Trace:
-    return _Reading(content.name).read(content)
-
-
-FORMAT: Final = Format("k6", "k6 metrics", _likeness, _read)
+FORMAT: Final = line_format("k6", "k6 metrics", _likeness, _Reading)

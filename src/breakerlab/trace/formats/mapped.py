@@ -23,9 +23,11 @@ import pandas as pd
 from breakerlab.trace.content import BreaksOff, Content, Lines
 from breakerlab.trace.errors import BadRow, NotText, TraceError
 from breakerlab.trace.format import Head
-from breakerlab.trace.reading import breaks_off, text_of
+from breakerlab.trace.formats.reading import breaks_off, text_of
+from breakerlab.trace.formats.rows import NANOSECONDS, SERVICE, Rows, moment_ns, outcome_of
+from breakerlab.trace.formats.separated import DELIMITERS
+from breakerlab.trace.formats.untold import CLIENT, ENDPOINT, LATENCY, RETRIES, SUB_SECOND, TIME_ZONE
 from breakerlab.trace.redaction import described
-from breakerlab.trace.rows import NANOSECONDS, SERVICE, Rows, moment_ns, outcome_of
 from breakerlab.trace.schema import FIELDS, MAX_LINE, OUTCOMES
 from breakerlab.trace.skipped import Skipped
 from breakerlab.trace.table import Source, Trace
@@ -42,9 +44,8 @@ WITH_UNITS: Final = ("time", "latency", "retry_after")
 _ROW: Final = "a row of the table"
 _MAX_LINES_OF_A_ROW: Final = 1_000
 _AT_ONCE: Final = 65_536
-_DELIMITERS: Final = (",", ";", "\t", "|")
 _NOTHING: Final = frozenset(("", "-", "null", "none", "nan", "nat", "n/a", "na"))
-_TOLD: Final = ("latency", "client", "endpoint")
+_TOLD: Final = (LATENCY, CLIENT, ENDPOINT)
 _OUTCOME: Final = f"a status, or one of {', '.join(OUTCOMES)}"
 _TIME: Final = "a time since 1970 in the unit that units= gives, or an ISO 8601 time"
 
@@ -183,11 +184,11 @@ class Taker:
             if "outcome" not in mapped:
                 yield "outcome"
         if "attempt" not in mapped:
-            yield "retries"
+            yield RETRIES
         if self._zoneless:
-            yield "time zone"
+            yield TIME_ZONE
         if self._whole_seconds:
-            yield "sub-second times"
+            yield SUB_SECOND
 
 
 def read_frame(frame: pd.DataFrame, plan: Plan) -> Trace:
@@ -238,7 +239,7 @@ def _header(name: str, records: Records, plan: Plan) -> tuple[dict[str, int], in
         raise TraceError(name, None, None, "an empty file", "a table whose first line names its columns")
     wanted = list(map(str, plan.columns.values()))
     best: list[str] = []
-    for delimiter in _DELIMITERS:
+    for delimiter in DELIMITERS:
         cells = _cells(line, delimiter)
         if sum(map(cells.count, wanted)) > sum(map(best.count, wanted)) or not best:
             best, records.delimiter = cells, delimiter
@@ -431,7 +432,7 @@ def _count(name: str, value: object) -> int:
 
 def looks_like_csv(head: Head) -> bool:
     """Whether the first line of a head names columns and the other lines have as many fields."""
-    for delimiter in _DELIMITERS:
+    for delimiter in DELIMITERS:
         rows = [_cells(line, delimiter) for line in head.lines[:20]]
         names = rows[0] if rows else []
         if len(names) > 1 and all(map(_NAME.fullmatch, names)) and {*map(len, rows)} == {len(names)}:

@@ -12,17 +12,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from breakerlab.trace.content import BreaksOff, Content, newlines
-from breakerlab.trace.format import Format, Head
 from breakerlab.trace.formats import nginx_json, nginx_text
 from breakerlab.trace.formats.common_log import common_line, common_line_in
 from breakerlab.trace.formats.nginx_attempts import add_attempts
 from breakerlab.trace.formats.nginx_columns import Block, block_of
 from breakerlab.trace.formats.nginx_told import Told
+from breakerlab.trace.formats.reading import LineReading, breaks_off, line_format, share_of
+from breakerlab.trace.formats.rows import Rows
+from breakerlab.trace.formats.untold import RETRIES, RETRIES_OF_CALLERS, START_OF_EACH, SUB_SECOND, TIME_ZONE
 from breakerlab.trace.header import object_in
-from breakerlab.trace.reading import LineReading, breaks_off
-from breakerlab.trace.rows import Rows
 from breakerlab.trace.schema import MAX_LINE
-from breakerlab.trace.table import Source, Trace
+from breakerlab.trace.table import Trace
 
 BLOCK: Final = 2**23
 SMALL: Final = 2**19
@@ -67,24 +67,16 @@ class Reading(LineReading):
         self._told.add_line(served, moment)
 
     def finish(self) -> Trace | None:
-        rows, told = self._rows, self._told
-        cannot_tell = {
-            "retries": True,  # of the callers: only what nginx itself tried again is told
-            "latency": not rows.tells("latency"),
-            "client": not rows.tells("client"),
-            "sub-second times": not told.parts_of_seconds,
-            "time zone": told.no_zone,
+        told = self._told
+        words = {
+            RETRIES: not told.attempts,
+            RETRIES_OF_CALLERS: told.attempts,
+            SUB_SECOND: not told.parts_of_seconds,
+            TIME_ZONE: told.no_zone,
             "timeouts": told.attempts and not told.answers,
-            "start of each attempt": told.several_without_times,
+            START_OF_EACH: told.several_without_times,
         }
-        source = Source(
-            name=self.name,
-            format="nginx",
-            has_retries=False,
-            cannot_tell=tuple(what for what, holds in cannot_tell.items() if holds),
-            lines=self.lines - self.skipped.lines,
-        )
-        return rows.trace(source, self.skipped)
+        return self.trace_of(self._rows, "nginx", words)
 
     def _prepared(self, blocks: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes, Block | None]]:
         """The blocks in their order, each as columns if it can be; the next ones are prepared meanwhile."""
@@ -126,10 +118,6 @@ def _ready(number: int, data: bytes, block: Future[Block | None] | None) -> tupl
     return number, data, None if block is None else block.result()
 
 
-def _likeness(head: Head) -> float:
-    return head.share(_is_ours)
-
-
 def _is_ours(text: str) -> bool:
     if text.startswith("{"):
         return nginx_json.is_ours(object_in(text.encode()))
@@ -137,8 +125,6 @@ def _is_ours(text: str) -> bool:
     return line is not None and nginx_text.has_time(line)
 
 
-def _read(content: Content) -> Trace:
-    return Reading(content.name).read(content)
-
-
-FORMAT: Final = Format("nginx", "an nginx access log (JSON, or text with $request_time)", _likeness, _read)
+FORMAT: Final = line_format(
+    "nginx", "an nginx access log (JSON, or text with $request_time)", share_of(_is_ours), Reading
+)

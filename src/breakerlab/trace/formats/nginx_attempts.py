@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from breakerlab.trace.errors import BadRow
-from breakerlab.trace.rows import NANOSECONDS, Rows, outcome_of, seconds, status_code
+from breakerlab.trace.formats.rows import NANOSECONDS, Rows, outcome_of, seconds, status_code
 from breakerlab.trace.schema import MAX_ATTEMPT
 
 GONE: Final = "499"

@@ -18,8 +18,8 @@ from breakerlab.trace.errors import BadRow
 from breakerlab.trace.formats.nginx_attempts import GONE, MADE_UP, NOTHING, Moment, was_not_sent
 from breakerlab.trace.formats.nginx_json import KEYS, NUMBER, asked, key_of, moment_in
 from breakerlab.trace.formats.nginx_told import Told
+from breakerlab.trace.formats.rows import MAX_MOMENT, NANOSECONDS, Array, Rows, outcome_of
 from breakerlab.trace.header import object_in
-from breakerlab.trace.rows import MAX_MOMENT, NANOSECONDS, Array, Rows, outcome_of
 from breakerlab.trace.schema import MAX_ATTEMPT, MAX_LINE, MAX_STATUS, MIN_STATUS, OUTCOMES
 
 if TYPE_CHECKING:

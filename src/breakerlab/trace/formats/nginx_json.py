@@ -8,19 +8,19 @@ Numbers may be numbers or text.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from breakerlab.trace.errors import BadRow
 from breakerlab.trace.formats.common_log import TIME, clf_ns, endpoint_in
+from breakerlab.trace.formats.instants import decimal_ns, epoch_unit, iso_ns
+from breakerlab.trace.formats.json_values import object_of
 from breakerlab.trace.formats.nginx_attempts import Moment, Served
-from breakerlab.trace.reading import text_of
+from breakerlab.trace.formats.reading import text_of
+from breakerlab.trace.formats.rows import NANOSECONDS
 from breakerlab.trace.redaction import described
-from breakerlab.trace.rows import NANOSECONDS, moment_ns
 
 EXPECTED: Final = "an nginx access-log line"
 
@@ -57,13 +57,13 @@ NUMBER: Final = re.compile(r"([0-9]{1,10})(?:\.([0-9]{1,9}))?", re.ASCII)
 _TIME_EXPECTED: Final = "$msec, $time_iso8601 or $time_local"
 _MAX_INTEGER: Final = 10**18
 _CLF: Final = re.compile(rf"\[?({TIME})\]?", re.ASCII)
-_EPOCH_UNITS: Final = {13: 1_000_000, 16: 1_000, 19: 1}
-"""Nanoseconds in the unit of an epoch time of so many digits."""
+_EPOCH: Final = re.compile(r"[0-9]{13}|[0-9]{16}|[0-9]{19}")
+"""An epoch time in ms, us or ns."""
 
 
 def served_in(line: bytes) -> tuple[Served, Moment]:
     """What the line says. Raises BadRow."""
-    row = _object(line)
+    row = object_of(text_of(line, EXPECTED), EXPECTED, once=True, finite=True)
     texts = {part: _text(row, KEYS[part]) for part in _KEPT}
     if not texts["status"]:
         raise BadRow("status", "no such key", "an HTTP status")
@@ -101,21 +101,17 @@ def asked(text: str) -> str:
 @lru_cache(maxsize=4096)  # lines of one second stand together
 def moment_in(text: str) -> Moment:
     """The time in any of the three ways in which nginx writes it. Raises BadRow."""
-    if number := NUMBER.fullmatch(text):
-        whole, fraction = number.groups("")
-        return Moment(int(whole) * NANOSECONDS + int(fraction.ljust(9, "0")), bool(fraction), True)
-    if text.isascii() and text.isdigit() and len(text) in _EPOCH_UNITS:
-        return Moment(int(text) * _EPOCH_UNITS[len(text)], True, True)
+    if NUMBER.fullmatch(text):
+        return Moment(decimal_ns(text, NANOSECONDS), "." in text, True)
+    if _EPOCH.fullmatch(text):
+        return Moment(int(text) * epoch_unit(int(text)), True, True)
     if found := _CLF.fullmatch(text):
         return Moment(clf_ns(found[1]), False, True)
     try:
-        when = datetime.fromisoformat(text) if len(text) >= len("2026-11-24T14:00:00") else None
-        if when is not None:
-            has_zone = when.tzinfo is not None
-            return Moment(moment_ns(when if has_zone else when.replace(tzinfo=UTC)), "." in text, has_zone)
-    except (ValueError, OverflowError):
-        pass
-    raise BadRow("time", described(text) if text else "no time", _TIME_EXPECTED)
+        moment, has_zone = iso_ns(text)
+    except BadRow:
+        raise BadRow("time", described(text) if text else "no time", _TIME_EXPECTED) from None
+    return Moment(moment, "." in text, has_zone)
 
 
 def is_ours(row: Mapping[str, object]) -> bool:
@@ -124,32 +120,6 @@ def is_ours(row: Mapping[str, object]) -> bool:
     if any(isinstance(value, (dict, list, bool)) for value in values) or "kind" in row:
         return False
     return NGINX_ONLY.isdisjoint(row) is False and all(key_of(part, row) for part in ("time", "status"))
-
-
-def _object(line: bytes) -> dict[str, Any]:
-    text = text_of(line, EXPECTED)
-    try:
-        row = json.loads(text, object_pairs_hook=_row_of, parse_constant=_no_number)
-    except json.JSONDecodeError as error:
-        raise BadRow(None, f"broken JSON (at character {error.pos + 1:,})", EXPECTED) from None
-    except ValueError:
-        raise BadRow(None, "a number of thousands of digits", EXPECTED) from None
-    except RecursionError:
-        raise BadRow(None, "an object nested too deep", EXPECTED) from None
-    if not isinstance(row, dict):
-        raise BadRow(None, "JSON that is no object", EXPECTED)
-    return row
-
-
-def _row_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    row = dict(pairs)
-    if len(row) < len(pairs):
-        raise BadRow(None, "a key that stands twice", EXPECTED)
-    return row
-
-
-def _no_number(_: str) -> NoReturn:
-    raise BadRow(None, "NaN or infinity", EXPECTED)
 
 
 def _text(row: Mapping[str, Any], keys: tuple[str, ...]) -> str:

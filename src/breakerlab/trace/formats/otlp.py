@@ -21,10 +21,12 @@ from typing import Any, Final, Literal
 from breakerlab.trace.content import CHUNK, MAX_DOCUMENT, BreaksOff, Content
 from breakerlab.trace.errors import BadRow, TraceError
 from breakerlab.trace.format import Format, Head
-from breakerlab.trace.formats.json_document import document_of, list_under, object_under, text_in, value_of
-from breakerlab.trace.reading import breaks_off
+from breakerlab.trace.formats.addresses import authority_in
+from breakerlab.trace.formats.json_values import document_of, list_under, object_under, text_or_none, value_of
+from breakerlab.trace.formats.reading import breaks_off
+from breakerlab.trace.formats.rows import MAX_MOMENT, NANOSECONDS, SERVICE, Rows, outcome_of
+from breakerlab.trace.formats.untold import RETRIES, untold
 from breakerlab.trace.redaction import described
-from breakerlab.trace.rows import MAX_MOMENT, NANOSECONDS, SERVICE, Rows, outcome_of
 from breakerlab.trace.schema import FIELDS, MAX_ATTEMPT, MAX_STATUS, MIN_STATUS
 from breakerlab.trace.skipped import Skipped
 from breakerlab.trace.table import Source, Trace
@@ -108,7 +110,7 @@ class _Reading:
         rows = Rows()
         has_retries = self._fill(rows, spans)
         kept = self._entries - self._skipped.lines
-        source = Source(self._name, "otlp", has_retries, () if has_retries else ("retries",), kept)
+        source = Source(self._name, "otlp", has_retries, untold({RETRIES: not has_retries}, rows), kept)
         trace = rows.trace(source, self._skipped)
         if trace is None:
             raise self._nothing_read()
@@ -259,8 +261,8 @@ def _read_span(span: object, resource: Mapping[str, Any], place: int) -> tuple[S
         raise BadRow("latency", described((end - start) / NANOSECONDS), "an end that is not before the start")
     status = _status(attributes)
     method, target = _target(attributes)
-    trace, parent = (text_in(_first(span, keys)) or "" for keys in _IDS[:2])
-    identity = text_in(_first(span, _IDS[2])) or ""
+    trace, parent = (text_or_none(_first(span, keys)) or "" for keys in _IDS[:2])
+    identity = text_or_none(_first(span, _IDS[2])) or ""
     name = _text(attributes, _MODEL) if side == "llm" and not target else f"{method} {target}".strip()
     return side, _Span(
         place=place,
@@ -308,7 +310,7 @@ def _first(values: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 
 
 def _text(values: Mapping[str, Any], names: tuple[str, ...]) -> str:
-    return next((text for name in names if (text := text_in(values.get(name)))), "")
+    return next((text for name in names if (text := text_or_none(values.get(name)))), "")
 
 
 def _integer(value: object) -> int | None:
@@ -363,8 +365,8 @@ def _service(attributes: Mapping[str, Any], resource: Mapping[str, Any], side: S
         return _text(resource, ("service.name",)) or SERVICE
     host, port = _text(attributes, _HOST), _integer(_first(attributes, _PORT))
     if not host:
-        host = _text(attributes, ("url.full", "http.url")).partition("://")[2].partition("/")[0].partition("?")[0]
-        return host.rpartition("@")[2] or _text(attributes, ("gen_ai.system", "gen_ai.provider.name")) or SERVICE
+        host = authority_in(_text(attributes, ("url.full", "http.url")))
+        return host or _text(attributes, ("gen_ai.system", "gen_ai.provider.name")) or SERVICE
     return host if port in (None, 80, 443) or ":" in host else f"{host}:{port}"
 
 
@@ -390,7 +392,7 @@ def _failures(span: Mapping[str, Any], attributes: Mapping[str, Any]) -> Iterato
     yield from (text[:300] for text in (_text(attributes, ("error.type",)),) if text)
     for event in list_under(span, "events"):
         yield from (text[:300] for text in (_text(_attributes(event), ("exception.type",)),) if text)
-    message = text_in(object_under(span, "status").get("message"))
+    message = text_or_none(object_under(span, "status").get("message"))
     if message is not None:
         yield message[:300]
 

@@ -14,12 +14,11 @@ import csv
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from breakerlab.trace.content import Content
 from breakerlab.trace.errors import BadRow, TraceError
-from breakerlab.trace.format import Format, Head
+from breakerlab.trace.format import Head
+from breakerlab.trace.formats.own import Attempts, Events, text_in, value_in
+from breakerlab.trace.formats.reading import LineReading, line_format, text_of
 from breakerlab.trace.header import OPTIONAL, Header, header_in, object_in
-from breakerlab.trace.own import Attempts, Events, text_in, value_in
-from breakerlab.trace.reading import LineReading, text_of
 from breakerlab.trace.redaction import described
 from breakerlab.trace.schema import EVENT_KINDS, FIELDS
 from breakerlab.trace.table import Source, Trace
@@ -149,8 +148,4 @@ def _likeness(head: Head) -> float:
     return float(first.startswith(COMMENT) or set(_REQUIRED) <= set(first.split(",")))
 
 
-def _read_csv(content: Content) -> Trace:
-    return _Reading(content.name).read(content)
-
-
-FORMAT: Final = Format("csv", "breakerlab's own CSV", _likeness, _read_csv)
+FORMAT: Final = line_format("csv", "breakerlab's own CSV", _likeness, _Reading)

@@ -20,8 +20,8 @@ from typing import BinaryIO, Final
 from breakerlab.trace.content import CHUNK, BreaksOff, Content
 from breakerlab.trace.errors import BadRow, TraceError
 from breakerlab.trace.format import Format, Head
+from breakerlab.trace.formats.parquet_check import MAGIC, NotParquet, checked
 from breakerlab.trace.header import Header, header_in, object_in
-from breakerlab.trace.parquet_check import MAGIC, NotParquet, checked
 from breakerlab.trace.table import Trace
 
 KEY: Final = "breakerlab"
@@ -48,7 +48,7 @@ def _read(name: str, file: BinaryIO, source: str | bytes, progress: Callable[[in
         shape = checked(file)
     except NotParquet as bad:
         raise TraceError(name, None, None, str(bad), _TABLE) from None
-    from breakerlab.trace.parquet_table import Scan, Table  # loads polars
+    from breakerlab.trace.formats.parquet_table import Scan, Table  # loads polars
 
     size = max(0, file.seek(0, os.SEEK_END) - CHUNK)  # so much was read when the format was recognised
     scan = Scan(source)

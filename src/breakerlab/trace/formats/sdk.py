@@ -21,14 +21,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from breakerlab.trace.content import Content
 from breakerlab.trace.errors import BadRow, TraceError
-from breakerlab.trace.format import Format, Head
+from breakerlab.trace.format import Head
+from breakerlab.trace.formats.reading import LineReading, line_format, text_of
+from breakerlab.trace.formats.rows import NANOSECONDS, Rows, outcome_of
 from breakerlab.trace.formats.sdk_line import EXPECTED, HOW_TO_ADD_THE_TIME, Line, Message, is_message, read_line
-from breakerlab.trace.reading import LineReading, text_of
-from breakerlab.trace.rows import NANOSECONDS, Rows, outcome_of
+from breakerlab.trace.formats.untold import ENDPOINT, LATENCY, RETRIES, START_OF_EACH, SUB_SECOND, TIME_ZONE
 from breakerlab.trace.schema import MAX_ATTEMPT
-from breakerlab.trace.table import Source, Trace
+from breakerlab.trace.table import Trace
 
 _HELD: Final = 3 * NANOSECONDS  # so long after its end an attempt may still be claimed by a line
 _HELD_WITHOUT_NAME: Final = 60 * NANOSECONDS  # and so long it waits for a retry that tells the address
@@ -169,31 +169,18 @@ class _Reading(LineReading):
         if not self._rows and self._first_without_time is not None:
             raise TraceError(self.name, self._first_without_time, "time", "no date and time", HOW_TO_ADD_THE_TIME)
         has_retries = self._is_debug and not (self._hides_retries or self._uncertain or self._by_end_only)
-        return self._rows.trace(
-            Source(
-                name=self.name,
-                format="sdk",
-                has_retries=has_retries,
-                cannot_tell=self._cannot_tell(has_retries),
-                lines=self.lines - self.skipped.lines,
-            ),
-            self.skipped,
-        )
-
-    def _cannot_tell(self, has_retries: bool) -> tuple[str, ...]:
         words = {
-            "latency": self._by_end_only or not self._has_fraction,
-            "start of each attempt": self._by_end_only,
-            "retries": not has_retries,
+            RETRIES: not has_retries,
+            LATENCY: self._by_end_only or not self._has_fraction,
+            START_OF_EACH: self._by_end_only,
             "outcome of attempts without an answer": self._unexplained,
             "last attempts without an answer": not (self._is_debug or self._has_wire),
             "attempts that were answered": not self._has_answers,
-            "endpoint": self._nameless,
-            "client": True,
-            "time zone": self._lacks_zone,
-            "sub-second times": not self._has_fraction,
+            ENDPOINT: self._nameless,
+            TIME_ZONE: self._lacks_zone,
+            SUB_SECOND: not self._has_fraction,
         }
-        return tuple(word for word, is_missing in words.items() if is_missing)
+        return self.trace_of(self._rows, "sdk", words, has_retries=has_retries)
 
     def _flow(self, name: str) -> _Flow:
         flow = self._flows.pop(name, None) or _Flow()
@@ -506,8 +493,4 @@ def _likeness(head: Head) -> float:
     return 0.1 if _PLACES.search(head.data) and not is_json_document else 0.0
 
 
-def _read_sdk(content: Content) -> Trace:
-    return _Reading(content.name).read(content)
-
-
-FORMAT: Final = Format("sdk", "log lines of the OpenAI or Anthropic SDK or of httpx", _likeness, _read_sdk)
+FORMAT: Final = line_format("sdk", "log lines of the OpenAI or Anthropic SDK or of httpx", _likeness, _Reading)

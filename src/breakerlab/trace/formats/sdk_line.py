@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
 from typing import Final, Literal
 
 from breakerlab.trace.errors import BadRow
+from breakerlab.trace.formats.instants import calendar_ns, epoch_unit
+from breakerlab.trace.formats.rows import MAX_MOMENT, NANOSECONDS
 from breakerlab.trace.header import object_in
 from breakerlab.trace.redaction import described
-from breakerlab.trace.rows import MAX_MOMENT, NANOSECONDS, moment_ns
 from breakerlab.trace.schema import MIN_STATUS
 
 EXPECTED: Final = "a log line of the OpenAI or Anthropic SDK or of httpx"
@@ -276,7 +276,7 @@ _READERS: Final[Mapping[str, Callable[[str], Message]]] = {word: _note for word 
 Moment = tuple[int, bool, bool]
 
 _TIME: Final = re.compile(
-    r"(?<!\d)(\d{4})[-/](\d\d)[-/](\d\d)[T _](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(?![\d])\s?(Z|UTC|[+-]\d\d:?\d\d)?"
+    r"(?<!\d)(\d{4}[-/]\d\d[-/]\d\d[T _]\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?(?![\d])\s?(Z|UTC|[+-]\d\d:?\d\d)?"
 )
 _FLOW: Final = re.compile(
     r"\b(?:MainThread|Thread-\d{1,9}|ThreadPoolExecutor-\d{1,9}_\d{1,9}|Task-\d{1,9}|asyncio_\d{1,9}"
@@ -294,20 +294,11 @@ def _moment(prefix: str) -> Moment | None:
     found = _TIME.search(prefix)
     if found is None:
         return None
-    *fields, fraction, zone = found.groups()
+    second, fraction, zone = found.groups()
     try:
-        moment = datetime(*map(int, fields), tzinfo=_zone(zone))  # type: ignore[arg-type,misc]
-        nanoseconds = moment_ns(moment) + int((fraction or "0").ljust(9, "0"))
-    except (ValueError, OverflowError):
+        return calendar_ns(second, fraction, zone), zone is not None, fraction is not None
+    except ValueError:
         return None
-    return nanoseconds, zone is not None, fraction is not None
-
-
-def _zone(text: str | None) -> timezone:
-    if text is None or text in ("Z", "UTC"):
-        return UTC
-    offset = timedelta(hours=int(text[1:3]), minutes=int(text[-2:]))
-    return timezone(-offset if text[0] == "-" else offset)
 
 
 def _json_entry(text: str) -> Mapping[str, object] | None:
@@ -338,6 +329,5 @@ def _times(entry: Mapping[str, object]) -> Iterator[object]:
 
 def _since_1970(value: float) -> int:
     """Nanoseconds from seconds, milliseconds, microseconds or nanoseconds: which of them, its size tells."""
-    units = ((1e11, 10**9), (1e14, 10**6), (1e17, 10**3))
-    unit = next((unit for limit, unit in units if value < limit), 1)
+    unit = epoch_unit(value)
     return value * unit if isinstance(value, int) else round(value * unit / 1_000) * 1_000

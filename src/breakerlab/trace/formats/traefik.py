@@ -18,16 +18,23 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-from breakerlab.trace.content import Content
 from breakerlab.trace.errors import BadRow
-from breakerlab.trace.format import Format, Head
+from breakerlab.trace.formats.addresses import authority_in
 from breakerlab.trace.formats.common_log import TIME, clf_ns
-from breakerlab.trace.formats.json_fields import Row, integer_at, iso_ns, object_on, text_at
+from breakerlab.trace.formats.instants import zoned_ns
+from breakerlab.trace.formats.json_values import Object, integer_or_none, object_on, status_at, text_at
+from breakerlab.trace.formats.proxied import add_attempts
+from breakerlab.trace.formats.reading import LineReading, line_format, share_of
+from breakerlab.trace.formats.rows import NANOSECONDS, SERVICE, Rows, outcome_of, status_code
+from breakerlab.trace.formats.untold import (
+    OUTCOME_BEFORE_LAST,
+    RETRIES,
+    RETRIES_OF_CALLERS,
+    START_OF_EACH,
+    SUB_SECOND,
+)
 from breakerlab.trace.header import object_in
-from breakerlab.trace.reading import LineReading
-from breakerlab.trace.rows import NANOSECONDS, SERVICE, Rows, outcome_of, status_code
-from breakerlab.trace.schema import MAX_STATUS, MIN_STATUS
-from breakerlab.trace.table import Source, Trace
+from breakerlab.trace.table import Trace
 
 MAX_RETRIES: Final = 100
 """More retries than this in one line are no log but a flood of rows."""
@@ -37,6 +44,8 @@ _MADE_UP: Final = {502: "connection", 504: "timeout"}
 _PROVIDER: Final = re.compile(r"@[a-z]{2,24}$", re.ASCII)
 _MAX_NS: Final = 10**9 * NANOSECONDS
 _MILLISECOND: Final = 1_000_000
+_DURATION: Final = f"nanoseconds, an integer from 0 to {_MAX_NS:,}"
+_RETRIES: Final = f"an integer from 0 to {MAX_RETRIES:,}"
 
 _BEGINNING: Final = re.compile(rf'\[({TIME})\] "(\S+) (\S+) \S+" (\d{{1,3}}|-) (?:\d+|-) "', re.ASCII)
 _ENDING: Final = re.compile(r'" (?:\d+|-) "([^"]*)" "([^"]*)" (\d{1,18})ms$', re.ASCII)
@@ -71,7 +80,7 @@ class _Reading(LineReading):
         super().__init__(name)
         self._rows = Rows()
         self._json = self._text = self._retried = False
-        self._latency = self._client = self._unsent = False
+        self._unsent = False
 
     def take_line(self, number: int, line: bytes) -> None:
         is_json = line.startswith(b"{")
@@ -79,76 +88,52 @@ class _Reading(LineReading):
         self._add(entry)
         self._json, self._text = self._json or is_json, self._text or not is_json
         self._retried = self._retried or entry.retries > 0
-        self._latency = self._latency or entry.duration is not None
-        self._client = self._client or entry.client != ""
         self._unsent = self._unsent or entry.outcome == "rejected"
 
     def _add(self, entry: _Entry) -> None:
-        request = self._rows.new_request() if entry.retries else None
-        for attempt in range(1, entry.retries + 1):
-            # Unless told to retry on statuses (version 3.7), Traefik tries again only where nobody took the request; it
-            # tells the number of these attempts and nothing else.
-            self._rows.add(
-                start=entry.start,
-                latency=None,
-                status=None,
-                request=request,
-                attempt=attempt,
-                service=entry.service or SERVICE,
-                client=entry.client,
-                endpoint=entry.endpoint,
-            )
-        self._rows.add(
+        add_attempts(
+            self._rows,
+            entry.retries + 1,
             start=entry.start,
+            last_start=entry.start,
             latency=None if entry.duration is None else entry.duration / NANOSECONDS,
             status=entry.status,
             outcome=entry.outcome,
-            request=request,
-            attempt=entry.retries + 1,
+            # Unless told to retry on statuses (version 3.7), Traefik tries again only where nobody took the request; it
+            # tells the number of these attempts and nothing else.
+            earlier="connection",
+            instance=entry.server or None,
             service=entry.service or SERVICE,
             client=entry.client,
             endpoint=entry.endpoint,
-            instance=entry.server or None,
         )
 
     def finish(self) -> Trace | None:
-        source = Source(
-            name=self.name,
-            format="traefik",
-            has_retries=self._retried,
-            cannot_tell=self._cannot_tell(),
-            lines=self.lines - self.skipped.lines,
-        )
-        return self._rows.trace(source, self.skipped)
-
-    def _cannot_tell(self) -> tuple[str, ...]:
-        said = {
-            "retries": not self._retried,
-            "retries of the callers": self._retried,
-            "start of each attempt": self._retried,
-            "outcome of the attempts before the last": self._retried,
-            "sub-second times": self._text and not self._json,
-            "latency": not self._latency,
-            "client": not self._client,
+        words = {
+            RETRIES: not self._retried,
+            RETRIES_OF_CALLERS: self._retried,
+            START_OF_EACH: self._retried,
+            OUTCOME_BEFORE_LAST: self._retried,
+            SUB_SECOND: self._text and not self._json,
             "status of what was not sent on": self._unsent,
         }
-        return tuple(word for word, unknown in said.items() if unknown)
+        return self.trace_of(self._rows, "traefik", words, has_retries=self._retried)
 
 
-def _json_entry(row: Row) -> _Entry:
+def _json_entry(row: Object) -> _Entry:
     if not is_entry(row):
         raise BadRow(None, "a JSON object that is no entry of an access log", _EXPECTED)
     method, path = text_at(row, "RequestMethod", "endpoint"), text_at(row, "RequestPath", "endpoint")
     router, server = text_at(row, "RouterName", "service"), text_at(row, "ServiceAddr", "instance")
     client = text_at(row, "ClientHost", "client") or text_at(row, "ClientAddr", "client")
-    duration = integer_at(row, "Duration", "latency", _MAX_NS)
+    duration = integer_or_none(row, "Duration", "latency", _DURATION, _MAX_NS)
     server = server or _address(_server_url(row))
     status, outcome = _fate(row, server)
     return _Entry(
         start=_start(row, duration),
         duration=duration,
         status=status,
-        retries=integer_at(row, "RetryAttempts", "attempt", MAX_RETRIES) or 0,
+        retries=integer_or_none(row, "RetryAttempts", "attempt", _RETRIES, MAX_RETRIES) or 0,
         service=_name(text_at(row, "ServiceName", "service") or router),
         client=_first(client),
         endpoint=f"{method} {path}".strip(),
@@ -157,16 +142,16 @@ def _json_entry(row: Row) -> _Entry:
     )
 
 
-def _start(row: Row, duration: int | None) -> int:
+def _start(row: Object, duration: int | None) -> int:
     for key in ("StartUTC", "StartLocal"):
         if row.get(key) is not None:
-            return iso_ns(row[key])
-    return iso_ns(row.get("time")) - (duration or 0)  # when the line was written
+            return zoned_ns(row[key])
+    return zoned_ns(row.get("time")) - (duration or 0)  # when the line was written
 
 
-def _fate(row: Row, server: str) -> tuple[int | None, str]:
-    """Status and outcome; no status where Traefik made it up because the server gave none."""
-    status, origin = _status(row, "DownstreamStatus"), _status(row, "OriginStatus")
+def _fate(row: Object, server: str) -> tuple[int | None, str]:
+    """Status and outcome; no status where nothing answered, or Traefik made it up because the server gave none."""
+    status, origin = status_at(row, "DownstreamStatus"), status_at(row, "OriginStatus")
     if status in _MADE_UP and server and row.get("OriginStatus") == 0:
         return None, _MADE_UP[status]
     return _known(status or origin, server)
@@ -176,15 +161,7 @@ def _known(status: int | None, server: str) -> tuple[int | None, str]:
     return status, outcome_of(status) if status is not None or server else "rejected"
 
 
-def _status(row: Row, key: str) -> int | None:
-    """0 stands for no status: nothing answered, or the field was never filled."""
-    status = integer_at(row, key, "status", MAX_STATUS)
-    if status and status < MIN_STATUS:
-        raise BadRow("status", str(status), f"0 or an integer from {MIN_STATUS} to {MAX_STATUS}")
-    return status or None
-
-
-def _server_url(row: Row) -> str:
+def _server_url(row: Object) -> str:
     """The address is an object in older versions, and text in newer ones."""
     value = row.get("ServiceURL")
     return text_at(value, "Host", "instance") if isinstance(value, dict) else text_at(row, "ServiceURL", "instance")
@@ -233,11 +210,10 @@ def _first(client: str) -> str:
 
 def _address(url: str) -> str:
     """Host and port."""
-    host = url.partition("://")[2].partition("/")[0] if "://" in url else url
-    return host.rpartition("@")[2]
+    return authority_in(url) or url.rpartition("@")[2]
 
 
-def is_entry(row: Row) -> bool:
+def is_entry(row: Object) -> bool:
     """Whether a JSON object has the keys of Traefik's access log; its own log has none of them."""
     return len(_SIGNS & row.keys()) >= _ENOUGH_SIGNS
 
@@ -251,12 +227,4 @@ def _is_ours(line: str) -> bool:
     return is_entry(object_in(line.encode("utf-8", "replace"))) if line.startswith("{") else is_text_entry(line)
 
 
-def _likeness(head: Head) -> float:
-    return head.share(_is_ours)
-
-
-def _read(content: Content) -> Trace:
-    return _Reading(content.name).read(content)
-
-
-FORMAT: Final = Format("traefik", "Traefik's access log (JSON or common)", _likeness, _read)
+FORMAT: Final = line_format("traefik", "Traefik's access log (JSON or common)", share_of(_is_ours), _Reading)

@@ -15,17 +15,17 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from breakerlab.trace.content import Content
 from breakerlab.trace.errors import BadRow
-from breakerlab.trace.format import Format, Head
-from breakerlab.trace.go_errors import outcome_of_error
+from breakerlab.trace.formats.go_errors import outcome_of_error
+from breakerlab.trace.formats.instants import iso_ns
+from breakerlab.trace.formats.json_values import integer_at, object_on, text_at
+from breakerlab.trace.formats.reading import line_format, share_of
+from breakerlab.trace.formats.rows import NANOSECONDS, Rows
+from breakerlab.trace.formats.separated import SeparatedOrJsonReading, cells_of
+from breakerlab.trace.formats.untold import RETRIES, TIME_ZONE
 from breakerlab.trace.header import object_in
-from breakerlab.trace.instant import iso_ns
-from breakerlab.trace.json_line import count_in, json_object, text_in
 from breakerlab.trace.redaction import described
-from breakerlab.trace.rows import NANOSECONDS, Rows
-from breakerlab.trace.separated import SeparatedReading, cells_of
-from breakerlab.trace.table import Source, Trace
+from breakerlab.trace.table import Trace
 
 _JSON: Final = "a line of JSON of vegeta encode"
 _CSV: Final = "a row of vegeta encode --to csv, of 6, 7, 9 or 12 cells"
@@ -35,7 +35,7 @@ _NUMBER: Final = re.compile(r"\d{1,19}", re.ASCII)
 _BEGINNING: Final = re.compile(r'"?\d{16,19}"?,"?(?:0|[1-9]\d\d)"?,"?\d{1,19}"?,"?\d{1,19}"?,"?\d{1,19}"?,', re.ASCII)
 
 
-class _Reading(SeparatedReading):
+class _Reading(SeparatedOrJsonReading):
     """What has been read so far, in either form; a line that begins with a brace is JSON."""
 
     expected = "a result of vegeta encode"
@@ -43,14 +43,7 @@ class _Reading(SeparatedReading):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self._rows = Rows()
-        self._lacking = {"client", "endpoint", "time zone"}
-
-    def take_line(self, number: int, line: bytes) -> None:
-        if line.startswith(b"{"):
-            self.end_open_row()
-            self._take_object(line)
-        else:
-            super().take_line(number, line)
+        self._has_zone = False
 
     def is_row(self, cells: list[str]) -> bool:
         return len(cells) in _WIDTHS and all(_NUMBER.fullmatch(cell) for cell in cells[:5]) and len(cells[0]) >= 16
@@ -64,24 +57,21 @@ class _Reading(SeparatedReading):
         time, code, latency, _, _, error, *rest = cells
         _, attack, _, method, url, _ = [*rest, *[""] * (6 - len(rest))]
         self._add(int(time), int(code), int(latency), error, attack, method, url)
-        self._lacking.discard("time zone")
+        self._has_zone = True
 
     def finish(self) -> Trace | None:
         self.end_open_row()
-        cannot_tell = ("retries", *sorted(self._lacking))
-        lines = self.lines - self.skipped.lines
-        source = Source(name=self.name, format="vegeta", has_retries=False, cannot_tell=cannot_tell, lines=lines)
-        return self._rows.trace(source, self.skipped)
+        return self.trace_of(self._rows, "vegeta", {RETRIES: True, TIME_ZONE: not self._has_zone})
 
-    def _take_object(self, line: bytes) -> None:
-        row = json_object(line, _JSON)
-        start, has_zone = iso_ns(text_in(row, "timestamp", "time"))
-        code = count_in(row, "code", "status", "an HTTP status, or 0")
-        latency = count_in(row, "latency", "latency", "nanoseconds, an integer of 0 or more")
-        error, attack = text_in(row, "error", "outcome"), text_in(row, "attack", "client")
-        method, url = text_in(row, "method", "endpoint"), text_in(row, "url", "endpoint")
+    def take_object(self, line: bytes) -> None:
+        row = object_on(line, _JSON)
+        start, has_zone = iso_ns(text_at(row, "timestamp", "time"))
+        code = integer_at(row, "code", "status", "an HTTP status, or 0")
+        latency = integer_at(row, "latency", "latency", "nanoseconds, an integer of 0 or more")
+        error, attack = text_at(row, "error", "outcome"), text_at(row, "attack", "client")
+        method, url = text_at(row, "method", "endpoint"), text_at(row, "url", "endpoint")
         self._add(start, code, latency, error, attack, method, url)
-        self._lacking -= {"time zone"} if has_zone else set()
+        self._has_zone |= has_zone
 
     def _add(self, start: int, code: int, latency: int, error: str, attack: str, method: str, url: str) -> None:
         self._rows.add(
@@ -92,11 +82,6 @@ class _Reading(SeparatedReading):
             client=attack,
             endpoint=f"{method} {url}" if url else "",
         )
-        self._lacking -= {name for name, told in (("client", attack), ("endpoint", url)) if told}
-
-
-def _likeness(head: Head) -> float:
-    return head.share(_is_ours)
 
 
 def _is_ours(line: str) -> bool:
@@ -106,8 +91,4 @@ def _is_ours(line: str) -> bool:
     return _BEGINNING.match(line) is not None and len(cells_of(line, ",") or ()) in (0, *_WIDTHS)
 
 
-def _read(content: Content) -> Trace:
-    return _Reading(content.name).read(content)
-
-
-FORMAT: Final = Format("vegeta", "vegeta results", _likeness, _read)
+FORMAT: Final = line_format("vegeta", "vegeta results", share_of(_is_ours), _Reading)

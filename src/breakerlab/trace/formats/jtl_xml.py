@@ -14,7 +14,7 @@ from xml.parsers import expat
 from breakerlab.trace.content import BreaksOff, Content
 from breakerlab.trace.errors import BadRow, TraceError
 from breakerlab.trace.format import Head
-from breakerlab.trace.jtl import SAMPLE, Samples, is_transaction
+from breakerlab.trace.formats.jtl import SAMPLE, Samples, is_transaction
 from breakerlab.trace.skipped import Skipped
 from breakerlab.trace.table import Trace
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from breakerlab.trace.errors import BadRow
+from breakerlab.trace.formats.rows import MISSING, Words, with_gaps
 from breakerlab.trace.redaction import redacted
-from breakerlab.trace.rows import MISSING, Words, with_gaps
 from breakerlab.trace.schema import EVENT_KINDS, FIELDS, OUTCOMES, shown, without_query
 
 REQUIRED: Final = object()

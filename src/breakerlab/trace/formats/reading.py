@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
 from breakerlab.trace.content import BreaksOff, Content
 from breakerlab.trace.errors import BadRow, NotText, TraceError
+from breakerlab.trace.format import Format, Head
+from breakerlab.trace.formats.rows import Rows
+from breakerlab.trace.formats.untold import untold
 from breakerlab.trace.schema import MAX_LINE
 from breakerlab.trace.skipped import Skipped
-from breakerlab.trace.table import Trace
+from breakerlab.trace.table import Source, Trace
+from breakerlab.trace.wrapped import unwrapped
 
 BINARY_LINES: Final = 1_000  # a file that begins with so many lines that are no text is given up
 
@@ -65,7 +70,7 @@ class LineReading(ABC):
                 raise BadRow(None, f"a line of more than {MAX_LINE:,} bytes", self.expected)
             if b"\0" in line:
                 raise NotText(None, "binary data (a NUL byte)", self.expected)
-            self.take_line(number, line)
+            self.take_line(number, unwrapped(line))
         except BadRow as bad:
             self.skip(number, bad)
 
@@ -78,6 +83,25 @@ class LineReading(ABC):
                 found = f"binary data in all of its first {BINARY_LINES:,} lines"
                 raise TraceError(self.name, None, None, found, self.expected)
 
+    def trace_of(
+        self,
+        rows: Rows,
+        format: str,
+        words: Mapping[str, object],
+        *,
+        has_retries: bool = False,
+        relative: bool = False,
+    ) -> Trace | None:
+        """The trace of these rows, as `Rows.trace` makes it; `words` are those of `untold`."""
+        source = Source(
+            name=self.name,
+            format=format,
+            has_retries=has_retries,
+            cannot_tell=untold(words, rows),
+            lines=self.lines - self.skipped.lines,
+        )
+        return rows.trace(source, self.skipped, relative=relative)
+
     def _nothing_read(self) -> TraceError:
         first = self.skipped.first
         if first is None:
@@ -85,6 +109,21 @@ class LineReading(ABC):
             return TraceError(self.name, None, None, found, self.expected)
         found = f"{first.found} here and no readable row in the file"
         return TraceError(self.name, first.line, first.column, found, first.expected)
+
+
+def line_format(
+    name: str,
+    title: str,
+    likeness: Callable[[Head], float],
+    reading: Callable[[str], LineReading],
+) -> Format:
+    """A format whose content is read by `reading`, given the name of the file."""
+    return Format(name, title, likeness, lambda content: reading(content.name).read(content))
+
+
+def share_of(fits: Callable[[str], bool]) -> Callable[[Head], float]:
+    """The likeness of a format that is told by its single lines."""
+    return lambda head: head.share(fits)
 
 
 def breaks_off(end: BreaksOff) -> BadRow:

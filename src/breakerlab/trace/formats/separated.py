@@ -10,7 +10,7 @@ from abc import abstractmethod
 from typing import Final
 
 from breakerlab.trace.errors import BadRow
-from breakerlab.trace.reading import LineReading, text_of
+from breakerlab.trace.formats.reading import LineReading, text_of
 from breakerlab.trace.schema import MAX_LINE
 
 DELIMITERS: Final = (",", ";", "\t", "|")
@@ -129,6 +129,13 @@ class SeparatedReading(LineReading):
         if self._row is not None:
             self._give_up(BadRow(None, "a quote that is never closed", self.expected))
 
+    def expect_cells(self, cells: list[str], width: int) -> None:
+        """Raises BadRow where a row comes before any header (which is `width` cells wide), or is wider or narrower."""
+        if not width:
+            raise BadRow(None, "a row before any header", self.expected)
+        if len(cells) != width:
+            raise BadRow(None, f"{len(cells):,} cells", f"{width:,}, as many as the header has")
+
     def _go_on(self, row: Cells, number: int, text: str) -> None:
         alone = cells_of(text, self.delimiter)
         self._size += len(text)
@@ -167,3 +174,18 @@ class SeparatedReading(LineReading):
         for number in others:
             self.skip(number, rest)
         return rest
+
+
+class SeparatedOrJsonReading(SeparatedReading):
+    """The same of tools that write separated values or JSON, as they are told: a line with a brace in front is JSON."""
+
+    @abstractmethod
+    def take_object(self, line: bytes) -> None:
+        """Read one line of JSON; raises BadRow, and then has added nothing."""
+
+    def take_line(self, number: int, line: bytes) -> None:
+        if line.startswith(b"{"):
+            self.end_open_row()
+            self.take_object(line)
+        else:
+            super().take_line(number, line)

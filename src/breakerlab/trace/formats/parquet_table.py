@@ -11,10 +11,10 @@ import polars as pl
 
 from breakerlab.trace.columns import category, events_frame, in_order
 from breakerlab.trace.errors import BadRow, TraceError
+from breakerlab.trace.formats.own import Events, text_in, value_in
+from breakerlab.trace.formats.rows import Words
 from breakerlab.trace.header import OPTIONAL, Header
-from breakerlab.trace.own import Events, text_in, value_in
 from breakerlab.trace.redaction import redacted
-from breakerlab.trace.rows import Words
 from breakerlab.trace.schema import (
     EVENT_KINDS,
     FIELDS,

@@ -8,9 +8,10 @@ from functools import lru_cache
 from typing import Final
 
 from breakerlab.trace.errors import BadRow
-from breakerlab.trace.instant import iso_ns
+from breakerlab.trace.formats.instants import iso_ns
+from breakerlab.trace.formats.rows import Rows, outcome_of
+from breakerlab.trace.formats.untold import RETRIES, TIME_ZONE, untold
 from breakerlab.trace.redaction import described, route
-from breakerlab.trace.rows import Rows, outcome_of
 from breakerlab.trace.skipped import Skipped
 from breakerlab.trace.table import Source, Trace
 
@@ -33,7 +34,7 @@ class Samples:
         self._rows = Rows()
         self._route = lru_cache(10_000)(route)  # of this log only: addresses may hold secrets
         self._failed_assertions = 0
-        self._lacking = {"latency", "client", "endpoint", "status", "outcome", "time zone"}
+        self._lacking = {"status", "outcome", TIME_ZONE}
 
     def add(self, sample: Mapping[str, str]) -> None:
         """Add one; raises BadRow if it cannot be read, or would count others twice."""
@@ -50,18 +51,15 @@ class Samples:
             start=start, latency=elapsed, status=status, outcome=outcome, client=client.strip(), endpoint=endpoint
         )
         self._failed_assertions += outcome == "ok" and sample.get("success", "").lower() == "false"
-        told = {"latency": elapsed is not None, "client": client != "", "endpoint": endpoint != ""}
-        told |= {"status": "responseCode" in sample, "time zone": has_zone}
+        told = {"status": "responseCode" in sample, TIME_ZONE: has_zone}
         told["outcome"] = told["status"] or "success" in sample
         self._lacking -= {what for what, is_told in told.items() if is_told}
 
     def trace(self, name: str, lines: int, skipped: Skipped) -> Trace | None:
         """The trace of them all; None if there is none."""
-        cannot_tell = ("retries", *sorted(self._lacking))
+        words = {RETRIES: True, **dict.fromkeys(sorted(self._lacking), True)}
         facts = {"failed_assertions": self._failed_assertions} if self._failed_assertions else {}
-        source = Source(
-            name=name, format="jmeter", has_retries=False, cannot_tell=cannot_tell, lines=lines, facts=facts
-        )
+        source = Source(name, "jmeter", False, untold(words, self._rows), lines, facts)
         return self._rows.trace(source, skipped)
 
 

@@ -315,6 +315,13 @@ def seconds(text: str, column: str = "latency", unit: float = 1.0) -> float | No
     return value
 
 
+def whole_number(text: str, column: str, most: int) -> int:
+    """A count from its text. Raises BadRow."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text) <= most):
+        raise BadRow(column, described(text), f"a whole number from 0 to {most:,}")
+    return int(text)
+
+
 def status_code(text: str) -> int | None:
     """An HTTP status from its text; None for what stands for no status: "-", "", "0", "000", "-1". Raises BadRow."""
     if text in ("-", "", "0", "000", "-1"):
