@@ -88,6 +88,24 @@ def test_facts_that_are_not_numbers_are_not_drawn() -> None:
     assert "<b>" not in json.dumps(bundle(cascade({"log": log})))
 
 
+@pytest.mark.parametrize(
+    ("faults", "named"),
+    [
+        ([{"start": 1, "end": 2, "capacity": 0.125}], ["fault: LLM at 0.125 of its capacity"]),
+        (
+            [{"start": 1, "end": 2, "capacity": 1.0}, {"start": 3, "end": 4, "capacity": 0.5}],
+            ["fault: LLM at 0.5 of its capacity"],
+        ),
+        ([{"start": 1, "end": 2, "capacity": 1.0, "refuse": 1.0}], ["fault of the LLM"]),
+        ([], []),
+    ],
+)
+def test_the_legend_names_a_capacity_only_where_some_is_gone(faults, named) -> None:
+    source = Source(format="jsonl", facts={"parameters": {"faults": faults}})
+    figure = cascade({"log": Trace.from_columns(_one_attempt("POST /answer"), source=source)})
+    assert [line.name for line in figure.data if (line.name or "").startswith("fault")] == named
+
+
 def test_numbers_are_rounded_to_six_digits(naive: Run) -> None:
     values = [y for line in cascade({"naive": naive}, bin=0.7).data for y in line.y or () if y is not None]
     assert values

@@ -190,8 +190,8 @@ def test_additive_exceeds_the_cap_and_a_cap_after_the_draw_piles_up(figures) -> 
     assert share_at_cap(delays(backoff, "full", 8), 20.0) == 0.0
     late = share_at_cap(delays(backoff, AFTER_DRAW, 8), 20.0)
     assert late == pytest.approx(1.0 - 20.0 / 128.0, abs=0.01)
-    assert "84 % of the last exactly at the cap" in texts(figures["jitter_delays"])
-    assert "100 % of the last above the cap" in texts(figures["jitter_delays"])
+    assert "last: 84 % at the cap" in texts(figures["jitter_delays"])
+    assert "last: 100 % above the cap" in texts(figures["jitter_delays"])
 
 
 def test_r7_decorrelated_draws_gather_at_the_cap() -> None:

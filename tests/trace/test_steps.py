@@ -59,6 +59,8 @@ def test_load_is_above_the_offered_load_when_attempts_exceed_requests_by_half(tm
     more = [attempt(2.0, "llm", n, 2) for n in range(3)]
     assert steps_of([*asked, *enough, *more[:2]], tmp_path)[4] is None
     assert steps_of([*asked, *enough, *more], tmp_path)[4] == 5.0
+    refused = [attempt(2.0, "llm", n, 2, "rejected", None, 0.0) for n in range(3)]
+    assert steps_of([*asked, *enough, *refused], tmp_path)[4] is None, "what the breaker refused loads nobody"
 
 
 def test_the_pool_is_full_at_its_size_which_must_be_known(tmp_path):

@@ -77,9 +77,9 @@ def _more_unavailable(llm: pd.DataFrame) -> _Answer:
 
 
 def _excess_load(llm: pd.DataFrame, app: pd.DataFrame) -> _Answer:
-    """The end of the first window in which more than ``EXCESS`` attempts are made for each request offered."""
+    """The end of the first window in which more than ``EXCESS`` attempts are sent for each request offered."""
     offered = app.loc[_needs_llm(app, llm), "time"].to_numpy()
-    attempts = llm["time"].to_numpy()
+    attempts = llm.loc[llm["outcome"] != "rejected", "time"].to_numpy()  # what the breaker refused loads nobody
     ends = np.arange(WINDOW, max(attempts.max(initial=0.0), WINDOW) + 1.0)
     ratio = _within_window(attempts, ends) / np.maximum(_within_window(offered, ends), 1)
     above = pd.Series(ends[ratio > EXCESS])

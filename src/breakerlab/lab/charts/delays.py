@@ -79,8 +79,8 @@ def share_at_cap(values: np.ndarray[Any, Any], cap: float) -> float:
 def _title(name: str, values: np.ndarray[Any, Any], cap: float) -> str:
     above = float(np.mean(values[:, -1] > cap + AT_CAP))
     if above:
-        return f"{name}: up to {told(1.5 * cap)} s<br>{percent(above)} of the last above the cap"
-    return f"{name}<br>{percent(share_at_cap(values, cap))} of the last exactly at the cap"
+        return f"{name}: up to {told(1.5 * cap)} s<br>last: {percent(above)} above the cap"
+    return f"{name}<br>last: {percent(share_at_cap(values, cap))} at the cap"
 
 
 def _draw(figure: go.Figure, name: str, values: np.ndarray[Any, Any], where: dict[str, int]) -> None:
@@ -108,6 +108,6 @@ def _caption(backoff: Backoff) -> str:
 
 def _explain(figure: go.Figure, cap: float) -> None:
     """What boxes and lines mean, in the place of the eighth panel."""
-    text = f"box: the middle half of the draws<br>whiskers: 98 % of them<br>dotted line: the cap, {told(cap)} s"
+    text = f"box: the middle half<br>of the draws<br>whiskers: 98 %<br>dotted line: the cap, {told(cap)} s"
     style = {"showarrow": False, "align": "left", "font": {"size": 12, "color": "#555555"}}
     figure.add_annotation(x=1, y=0.3, xref="paper", yref="paper", xanchor="right", yanchor="middle", text=text, **style)

@@ -191,9 +191,11 @@ def _shade_faults(figure: go.Figure, trace: Trace) -> None:
 
 
 def _fault_in_legend(figure: go.Figure, trace: Trace) -> None:
-    shares = sorted({capacity for _, _, capacity in fault_windows(trace)})
-    if shares:
-        label = "fault: LLM at " + " and ".join(f"{share:.3g}" for share in shares) + " of its capacity"
+    windows = fault_windows(trace)
+    if windows:
+        short = sorted({capacity for _, _, capacity in windows if capacity < 1.0})
+        kept = " and ".join(f"{share:.3g}" for share in short)
+        label = f"fault: LLM at {kept} of its capacity" if short else "fault of the LLM"
         marker = {"symbol": "square", "size": 14, "color": FAULT_IN_LEGEND}
         figure.add_scatter(row=1, col=1, x=[None], y=[None], name=label, mode="markers", marker=marker)
 
