@@ -1,18 +1,22 @@
 # `make lab` opens the course, `make test` proves that everything works; `make help` lists the rest.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab test notebooks record record-formats fuzz screenshots bench clean FORCE
+.PHONY: help lab app test notebooks record record-formats fuzz screenshots bench clean FORCE
 
 PY := .venv/bin/python
 READY_FOR_LAB := .venv/ready-for-lab
 READY_FOR_TESTS := .venv/ready-for-tests
 READY_FOR_BENCH := .venv/ready-for-bench
+READY_FOR_APP := .venv/ready-for-app
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.* ## /  make \1	/p' Makefile | expand -t 24
 
 lab: $(READY_FOR_LAB) ## open JupyterLab on the first notebook; make lab ARGS="--no-browser --port 8899" without a screen
 	@$(PY) tools/open_lab.py $(ARGS)
+
+app: $(READY_FOR_APP) ## the policy explorer as a web page of its own, on this machine; make app ARGS="--no-browser --port 8866"
+	@$(PY) tools/open_app.py $(ARGS)
 
 test: $(READY_FOR_TESTS) ## style, types, unit tests, notebooks (nbval), a real browser
 	@$(PY) tools/run_tests.py
@@ -48,6 +52,9 @@ $(READY_FOR_TESTS): $(READY_FOR_LAB)
 
 $(READY_FOR_BENCH): $(READY_FOR_LAB)
 	@sh tools/environment.sh bench
+
+$(READY_FOR_APP): $(READY_FOR_LAB)
+	@sh tools/environment.sh app
 
 # A clone that was moved or copied needs its environment made anew.
 ifneq ($(shell cat .venv/made-for 2>/dev/null),$(CURDIR))

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes or renews the virtual environment. usage: sh tools/environment.sh lab|tests|bench     (called by make, from the repository's folder)
+# Makes or renews the virtual environment. usage: sh tools/environment.sh lab|tests|bench|app     (called by make, from the repository's folder)
 set -u
 
 log=.venv/setup.log
@@ -54,10 +54,16 @@ install_bench() {
     pip_install --constraint constraints.txt --group bench
 }
 
+install_app() {
+    echo "breakerlab: installing voila, which serves a notebook as an app (a few seconds, once)"
+    pip_install --constraint constraints.txt --group app
+}
+
 case "${1:-}" in
     lab) install_lab ;;
     tests) install_tests ;;
     bench) install_bench ;;
-    *) stop "say 'lab', 'tests' or 'bench': sh tools/environment.sh lab" ;;
+    app) install_app ;;
+    *) stop "say 'lab', 'tests', 'bench' or 'app': sh tools/environment.sh lab" ;;
 esac
 touch ".venv/ready-for-$1"

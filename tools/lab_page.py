@@ -36,8 +36,9 @@ BROWSER_ARGUMENTS = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 KERNEL = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
-DRAWN = """() => JSON.stringify([...document.querySelectorAll('.js-plotly-plot')].map(plot =>
-    [...plot.querySelectorAll('.plot path, .barlayer path, .scatterlayer path, .heatmaplayer image')]
+MARKS = ".plot path, .barlayer path, .scatterlayer path, .heatmaplayer image, [data-row] path"
+DRAWN = f"""() => JSON.stringify([...document.querySelectorAll('.js-plotly-plot, .breakerlab-lines')].map(plot =>
+    [...plot.querySelectorAll('{MARKS}')]
         .map(mark => (mark.getAttribute('d') || mark.getAttribute('href')) + mark.getAttribute('transform'))))"""
 
 
@@ -101,7 +102,7 @@ class LabPage:
         return self.page.evaluate(f"() => JSON.parse(JSON.stringify({model}))")
 
     def drawn(self) -> str:
-        """The shapes that plotly has drawn (SVG paths of all charts): equal strings, equal pictures of the data."""
+        """The shapes that are drawn (SVG paths of all charts): equal strings, equal pictures of the data."""
         return self.page.evaluate(DRAWN)
 
     def wait_until_redrawn(self, before: str, timeout: float = 15) -> str:

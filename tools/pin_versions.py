@@ -10,7 +10,7 @@ import sys
 from course import REPOSITORY
 
 HEAD = "# Versions that were tested together; pyproject.toml has the ranges. Made by tools/pin_versions.py.\n"
-WANTED = ["--editable", ".", "--group", "dev", "--group", "bench", "pip", "hatchling", "editables"]
+WANTED = ["--editable", ".", "--group", "dev", "--group", "bench", "--group", "app", "pip", "hatchling", "editables"]
 
 
 def main() -> None:

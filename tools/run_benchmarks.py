@@ -11,6 +11,8 @@ BENCHMARKS = (
     "benchmarks/simulator.py",
     "benchmarks/simulator_costs.py",
     "benchmarks/trace_readers.py",
+    "benchmarks/trace_parquet.py",
+    "benchmarks/explorer_latency.py",
 )
 
 

@@ -84,7 +84,7 @@ def test_the_peers_are_installed_for_the_benchmarks_only(clone: Clone) -> None:
     assert clone.done[-1] == "tools/run_benchmarks.py"
 
 
-@pytest.mark.parametrize("target", ["lab", "test", "bench"])
+@pytest.mark.parametrize("target", ["lab", "app", "test", "bench"])
 def test_the_second_time_nothing_is_installed(clone: Clone, target: str) -> None:
     clone.make(target)
     assert clone.installed()
@@ -145,4 +145,5 @@ def test_a_failed_installation_shows_pips_words_and_is_tried_again_next_time(clo
 
 def test_help_names_every_command(clone: Clone) -> None:
     commands = {line.split()[1] for line in clone.make("help").stdout.splitlines()}
-    assert commands == {"help", "lab", "test", "notebooks", "record", "screenshots", "bench", "clean"}
+    recording = {"record", "record-formats"}
+    assert commands == recording | {"help", "lab", "app", "test", "notebooks", "fuzz", "screenshots", "bench", "clean"}

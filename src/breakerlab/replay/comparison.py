@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from breakerlab.policy import Policy
-from breakerlab.replay.replicates import seed_list, side_by_side
+from breakerlab.replay.replicates import Progress, seed_list, side_by_side
 from breakerlab.replay.run import replay
 from breakerlab.replay.scenario import Scenario
 
@@ -46,6 +46,7 @@ def compare(
     *,
     baseline: str | None = None,
     confidence: float = 0.95,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Play every policy in `scenario` at the same seeds; compare each with the baseline, seed by seed.
 
@@ -54,7 +55,8 @@ def compare(
 
     policies: at least two, by name; a sequence of policies is layered retries, outermost first. seeds: how many (0, 1,
     ...), at least 2, or which. baseline: the name of the policy that the others are compared with, the first if None.
-    confidence: above 0 and below 1.
+    confidence: above 0 and below 1. progress: called as progress(done, all) after every replay; what it raises ends the
+    comparison.
 
     `Comparison.table` has the columns `policy`, `quantity`, `mean` and `baseline_mean` over the seeds, `difference`
     (policy minus baseline, the mean of the pairs), its interval `low` to `high`, and `verdict`:
@@ -89,7 +91,7 @@ def compare(
         return figures, run.cut_off
 
     jobs = [(name, seed) for name in policies for seed in listed]
-    played = side_by_side(play, jobs)
+    played = side_by_side(play, jobs, progress)
     summaries = pd.DataFrame([row for row, _ in played])
     stopped = tuple(f"{name!r}, seed {seed}: {why}" for (name, seed), (_, why) in zip(jobs, played, strict=True) if why)
     table = _table(summaries, list(policies), chosen, confidence)

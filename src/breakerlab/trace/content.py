@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
 
 import numpy as np
@@ -74,11 +74,11 @@ class Content:
         """
         return _lines(self.name, _without_bom(self._chunks))
 
-    def blocks(self, size: int) -> Iterator[tuple[int, bytes]]:
-        """Whole lines together, about `size` bytes at a time, each block with the number of its first line.
+    def blocks(self, size: int) -> Iterator[bytes]:
+        """Whole lines together, about `size` bytes at a time; the last line of the content may lack its end.
 
-        The last line of the content may lack its end. Raises what `lines` raises; a line of more than `size` comes in
-        a block of its own, and one of more than 1 GiB is refused.
+        Raises what `lines` raises; a line of more than `size` has a block of its own, and one of more than 1 GiB is
+        refused.
         """
         return _blocks(self.name, _without_bom(self._chunks), size)
 
@@ -207,28 +207,35 @@ def _lines(name: str, chunks: Iterator[bytes]) -> Lines:
         yield number, None if dropped else rest
 
 
-def _blocks(name: str, chunks: Iterator[bytes], size: int) -> Iterator[tuple[int, bytes]]:
+def _blocks(name: str, chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
     parts: list[bytes] = []
-    number, held = 1, 0
+    held = 0
     try:
         for chunk in chunks:
             end = chunk.rfind(b"\n") + 1
             if end and held + end >= size:
-                block = b"".join((*parts, chunk[:end]))
-                yield number, block
-                number, parts, held = number + newlines(block), [], 0
+                yield b"".join((*parts, chunk[:end]))
+                parts, held = [], 0
                 chunk = chunk[end:]
             parts.append(chunk)
             held += len(chunk)
             if held > MAX_SKIPPED_LINE:
-                raise _endless_line(name, number)
+                raise _endless_line(name, None)
     except BreaksOff:
         rest = b"".join(parts)
         if end := rest.rfind(b"\n") + 1:
-            yield number, rest[:end]
+            yield rest[:end]
         raise
     if held:
-        yield number, b"".join(parts)
+        yield b"".join(parts)
+
+
+def numbered(blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Each block with the number of its first line, from 1."""
+    number = 1
+    for block in blocks:
+        yield number, block
+        number += newlines(block)
 
 
 def newlines(block: bytes) -> int:
@@ -236,5 +243,5 @@ def newlines(block: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(block, np.uint8) == _NEWLINE))
 
 
-def _endless_line(name: str, number: int) -> TraceError:
+def _endless_line(name: str, number: int | None) -> TraceError:
     return TraceError(name, number, None, "a line of more than 1 GiB", "one line an entry")

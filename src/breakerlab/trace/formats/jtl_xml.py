@@ -88,7 +88,7 @@ class _Reading:
     def feed(self, content: Content) -> None:
         """Read it all. A sample that is broken XML costs itself, and the parsing begins anew with the next one."""
         lost = False
-        for _, block in content.blocks(_BLOCK):
+        for block in content.blocks(_BLOCK):
             for piece in _pieces(block):
                 lost = self._feed_piece(piece, lost)
                 self._lines += piece.count(b"\n")

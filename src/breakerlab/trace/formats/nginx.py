@@ -24,10 +24,10 @@ from breakerlab.trace.header import object_in
 from breakerlab.trace.schema import MAX_LINE
 from breakerlab.trace.table import Trace
 
-BLOCK: Final = 2**23
+BLOCK: Final = 2**24
 SMALL: Final = 2**19
 """A block below this size is read line by line: that takes less time than to load polars."""
-AHEAD: Final = 2
+AHEAD: Final = 4
 """So many blocks are prepared while the one before becomes rows."""
 MOST_ODD: Final = 20
 """A block is read line by line if more than one line in so many does not look as usual."""
@@ -47,9 +47,9 @@ class Reading(LineReading):
     def read(self, content: Content) -> Trace:
         number = 1
         try:
-            for number, data, block in self._prepared(content.blocks(self._block)):
+            for data, block in self._prepared(content.blocks(self._block)):
                 self._take_block(number, data, block)
-                number += newlines(data)
+                number += newlines(data) if block is None else block.lines
         except BreaksOff as end:
             self.lines += 1
             self.skip(number, breaks_off(end))
@@ -78,15 +78,15 @@ class Reading(LineReading):
         }
         return self.trace_of(self._rows, "nginx", words)
 
-    def _prepared(self, blocks: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes, Block | None]]:
+    def _prepared(self, blocks: Iterator[bytes]) -> Iterator[tuple[bytes, Block | None]]:
         """The blocks in their order, each as columns if it can be; the next ones are prepared meanwhile."""
-        waiting: deque[tuple[int, bytes, Future[Block | None] | None]] = deque()
+        waiting: deque[tuple[bytes, Future[Block | None] | None]] = deque()
         end = None
         with ThreadPoolExecutor(AHEAD) as pool:
             try:
-                for number, data in blocks:
+                for data in blocks:
                     fits = len(data) >= self._small and data.startswith(b"{")
-                    waiting.append((number, data, pool.submit(block_of, data) if fits else None))
+                    waiting.append((data, pool.submit(block_of, data) if fits else None))
                     if len(waiting) > AHEAD:
                         yield _ready(*waiting.popleft())
             except BreaksOff as error:
@@ -114,8 +114,8 @@ class Reading(LineReading):
             self.take(number + place, None if len(line) > MAX_LINE else line)
 
 
-def _ready(number: int, data: bytes, block: Future[Block | None] | None) -> tuple[int, bytes, Block | None]:
-    return number, data, None if block is None else block.result()
+def _ready(data: bytes, block: Future[Block | None] | None) -> tuple[bytes, Block | None]:
+    return data, None if block is None else block.result()
 
 
 def _is_ours(text: str) -> bool:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from breakerlab.trace.content import CHUNK, MAX_DOCUMENT, BreaksOff, Content
+from breakerlab.trace.content import CHUNK, MAX_DOCUMENT, BreaksOff, Content, numbered
 from breakerlab.trace.errors import BadRow, TraceError
 from breakerlab.trace.format import Format, Head
 from breakerlab.trace.formats.addresses import authority_in
@@ -71,7 +71,7 @@ class _Reading:
         """Read an object a line; lines of any length that fits into a document."""
         number = 0
         try:
-            for first, block in content.blocks(CHUNK):
+            for first, block in numbered(content.blocks(CHUNK)):
                 for number, line in enumerate(block.split(b"\n"), first):
                     if line.strip():
                         self.take_line(number, line)

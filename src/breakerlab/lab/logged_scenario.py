@@ -1,0 +1,125 @@
+"""A scenario from any log: as recorded where the log says what the server was, and otherwise stated assumptions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from breakerlab.replay import App, Fault, Lognormal, Scenario, ScenarioError, Service, Workload
+from breakerlab.trace import Trace
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+BINS: Final = 120  # of the log, in which failures are counted
+BURST: Final = 0.5  # share of failures from which a bin belongs to a burst
+FEWEST: Final = 5  # failures in a burst
+MOST_FAULTS: Final = 5
+LLM: Final = "llm"
+
+
+@dataclass(frozen=True)
+class Logged:
+    """A scenario, and one sentence that says where it comes from."""
+
+    scenario: Scenario
+    told: str
+
+
+def scenario_of(trace: Trace) -> Logged:
+    """The scenario that `trace` describes. Raises ScenarioError if there is nothing to replay.
+
+    A log that does not name its server gives its arrivals, the times of its answers, and a fault for each stretch of
+    time in which at least half of the calls failed. The service gets slots for the most calls that were ever open at a
+    time, the app workers for four times as many.
+    """
+    if isinstance(trace.source.facts.get("parameters"), dict):
+        return Logged(Scenario.from_trace(trace), "arrivals, faults, server and app as recorded")
+    attempts = trace.attempts
+    services = attempts["service"].to_numpy(object)
+    called = services == LLM if (services == LLM).any() else np.ones(len(attempts), bool)
+    time = attempts["time"].to_numpy(np.float64)[called]
+    if not len(time):
+        raise ScenarioError(f"{trace.source.name}: the log has no attempts, so there is nothing to replay")
+    latency = attempts["latency"].to_numpy(np.float64)[called]
+    ok = (attempts["outcome"].to_numpy(object) == "ok")[called]
+    origin = float(attempts["time"].min())
+    duration = max(1.0, math.ceil(float(np.nanmax(attempts["time"].to_numpy())) - origin))
+    faults = _faults(time - origin, ok, duration)
+    answer = _answer_time(latency[ok & (latency > 0.0)])
+    open_calls = _most_open(time, np.where(np.isnan(latency), answer.mean, latency), ok)
+    service = Service(slots=open_calls, queue_limit=open_calls, time=answer)
+    scenario = Scenario(
+        _arrivals(trace, origin), service, App(workers=4 * open_calls), faults, duration, name="your log"
+    )
+    return Logged(scenario, _told(scenario, answer))
+
+
+def _arrivals(trace: Trace, origin: float) -> Workload:
+    """The first attempts of each request on the app, or in a log of the service alone, on the service."""
+    attempts = trace.attempts
+    if (attempts["service"] == "app").any():
+        asked = attempts[(attempts["service"] == "app") & (attempts["attempt"] == 1)]
+    else:
+        asked = attempts[attempts["attempt"].fillna(1) == 1]
+    asked = asked.sort_values("time", kind="stable")
+    codes = asked["endpoint"].cat.codes.to_numpy(np.int64)
+    names = tuple(map(str, asked["endpoint"].cat.categories)) or ("call",)
+    return Workload(
+        time=asked["time"].to_numpy(np.float64) - origin,
+        endpoint=np.maximum(codes, 0),
+        tokens=np.zeros(len(asked)),
+        request=np.arange(len(asked)),
+        endpoints=names,
+    )
+
+
+def _faults(time: Array, ok: Array, duration: float) -> tuple[Fault, ...]:
+    """A fault for each burst of failures, the largest few, in order of time; their share is the burst's."""
+    width = duration / BINS
+    place = np.minimum((time / width).astype(np.int64), BINS - 1)
+    calls = np.bincount(place, minlength=BINS)
+    failed = np.bincount(place[~ok], minlength=BINS)
+    bad = (calls > 0) & (failed >= BURST * calls)
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], bad.astype(np.int8), [0]))))
+    bursts = [(int(first), int(end)) for first, end in zip(edges[::2], edges[1::2], strict=True)]
+    bursts = [(first, end) for first, end in bursts if failed[first:end].sum() >= FEWEST]
+    largest = sorted(bursts, key=lambda burst: -failed[burst[0] : burst[1]].sum())[:MOST_FAULTS]
+    return tuple(
+        Fault(
+            round(first * width, 3),
+            round(end * width, 3),
+            error=round(float(failed[first:end].sum() / calls[first:end].sum()), 2),
+            status=503,
+        )
+        for first, end in sorted(largest)
+    )
+
+
+def _answer_time(latency: Array) -> Lognormal:
+    if not len(latency):
+        return Lognormal(1.0, 0.5)
+    sigma = float(np.log(latency).std()) if len(latency) > 1 else 0.0
+    return Lognormal(float(f"{latency.mean():.3g}"), float(f"{min(sigma, 2.0):.2g}"))
+
+
+def _most_open(time: Array, latency: Array, ok: Array) -> int:
+    """The most successful calls that were open at a time; failures say little of what the service can do."""
+    start, end = time[ok], (time + latency)[ok]
+    if not len(start):
+        return 8
+    moments = np.concatenate((start, end))
+    steps = np.concatenate((np.ones(len(start)), -np.ones(len(end))))
+    order = np.lexsort((steps, moments))
+    return max(1, int(np.cumsum(steps[order]).max()))
+
+
+def _told(scenario: Scenario, answer: Lognormal) -> str:
+    windows = ", ".join(f"{fault.start:g} to {fault.end:g} s ({100 * fault.error:.0f} %)" for fault in scenario.faults)
+    faults = f"faults where at least half of the calls failed: {windows}" if windows else "no burst of failures found"
+    return (
+        f"the log names no server, so it is assumed: {scenario.service.slots} slots (the most calls open at a time), "
+        f"answers in {answer.mean:g} s on average; arrivals as logged; {faults}; turn the knobs to what you know"
+    )
