@@ -1,4 +1,8 @@
-"""The explorer in JupyterLab: every control changes what is drawn, by keyboard alone; text from a log stays text."""
+"""The explorer in JupyterLab: every control changes what is drawn, by keyboard alone; text from a log stays text.
+
+Not collected yet: of its tests those of "every control", the Tab key, the width at 1280 and the text of a log are red,
+some for faults of the test, some perhaps of the explorer. It becomes test_explorer.py when they are green.
+"""
 
 import json
 from pathlib import Path
