@@ -107,11 +107,20 @@ class Witness:
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
         begun, path = time.time_ns(), scope["path"]
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         status: list[int] = []
+        ended: list[int] = []
+
+        def account() -> None:
+            ended.append(time.time_ns())
+            answered = status[0] if status else None
+            self.seen.append(Seen(begun, ended[0], scope["method"], path, answered, headers))
 
         async def note(message: Message) -> None:
             if message["type"] == "http.response.start":
                 status.append(message["status"])
+            elif not message.get("more_body"):
+                account()  # before the caller can know of the answer, so that the account is never behind
             await send(message)
 
         if path in CHAT_PATHS:
@@ -119,5 +128,5 @@ class Witness:
         try:
             await self._app(scope, receive, note)
         finally:
-            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-            self.seen.append(Seen(begun, time.time_ns(), scope["method"], path, status[0] if status else None, headers))
+            if not ended:
+                account()
