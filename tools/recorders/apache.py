@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -12,6 +11,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import debian
 
 from recorders import callers
 from recorders.ports import closed_port, free_port, wait_for_start
@@ -94,7 +95,7 @@ class Proxy:
 
 def find() -> str:
     """The Apache program. Raises RuntimeError with the package's name."""
-    program = shutil.which("apache2") or shutil.which("apache2", path="/usr/sbin")
+    program = debian.find("apache2")
     if program is None:
         raise RuntimeError(f"There is no Apache here; the tests of its log need it: apt-get install {PACKAGE}")
     return program

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+import debian
 
 from recorders import callers
 from recorders.ports import closed_port, free_port, wait_for_start
@@ -66,7 +67,7 @@ To record it again: `make record-formats`. The recording was not edited.
 
 def find() -> str:
     """The Caddy program. Raises RuntimeError with the package's name."""
-    program = shutil.which("caddy")
+    program = debian.find("caddy")
     if program is None:
         raise RuntimeError(f"There is no Caddy here; the tests of its log need it: apt-get install {PACKAGE}")
     return program

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+import debian
 
 from recorders.calls import Answer, Call, send, send_on_one_connection, serve_again
 from recorders.ports import closed_port, free_port, wait_for_start, wait_until
@@ -69,7 +70,7 @@ class Recording:
 
 def run(format_option: str = "option httplog", per_phase: int = 20) -> Recording:
     """Calm, an outage with timeouts and 503s, refused connections, a full queue, impatient callers, and calm again."""
-    program = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    program = debian.find("haproxy")
     if program is None:
         raise RuntimeError("HAProxy is not installed; on Debian: apt-get install haproxy.")
     version = subprocess.run([program, "-v"], capture_output=True, text=True, check=True).stdout.split()[2]

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import debian
 import httpx
 
 from recorders.ports import closed_port, free_port, wait_for_start, wait_until
@@ -224,7 +225,7 @@ def _version() -> str:
 
 
 def _program() -> str:
-    program = shutil.which(PROGRAM) or shutil.which(PROGRAM, path="/usr/sbin:/usr/local/sbin")
+    program = debian.find(PROGRAM)
     if program is None:
         raise RuntimeError("there is no nginx on this machine; install the Debian package nginx-light")
     return program

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import traitlets
 
+from breakerlab.lab.charts.rounding import rounded
 from breakerlab.lab.style import FAULT, GRID, INK, LINES, OFFERED_AREA
 from breakerlab.replay import Run, Scenario
 
@@ -23,7 +24,6 @@ MOST_BINS: Final = 120
 NICE_BINS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
 STATE_HEIGHTS: Final = (0.0, 2.0, 1.0)  # the timeline says 0 closed, 1 open, 2 half-open
 STATES: Final = ("closed", "half-open", "open", "restart")
-SPARE: Final = 6  # significant digits
 
 Values = list[float | None]
 
@@ -89,11 +89,6 @@ def _states(run: Run, timeline: pd.DataFrame) -> Values:
     if run.policy.breaker is None:
         return [None] * len(timeline)
     return [STATE_HEIGHTS[int(state)] for state in timeline["breaker"].fillna(0.0)]
-
-
-def rounded(values: Any) -> Values:
-    """To 6 significant digits, so that what is stored does not depend on the processor."""
-    return [None if np.isnan(value) else float(f"{value:.{SPARE}g}") for value in np.asarray(values, float).tolist()]
 
 
 _SCRIPT: Final = """

@@ -9,7 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from breakerlab.lab.explorer_chart import HEIGHT, NAMES, rounded
+from breakerlab.lab.charts.rounding import rounded
+from breakerlab.lab.explorer_chart import HEIGHT, NAMES
 from breakerlab.lab.style import FONT, GRID, INK, LINES
 from breakerlab.replay import Run
 

@@ -57,12 +57,13 @@ def read_trace(
             raise ValueError('A DataFrame needs columns=, such as {"time": ..., "latency": ..., "status": ...}.')
         return read_frame(path_or_buffer, plan)
     chosen = None if format is None else _named(format)
-    with opened(path_or_buffer) as (name, buffer), _progress(name, path_or_buffer) as progress:
+    with opened(path_or_buffer) as (name, buffer):
         path = name if isinstance(path_or_buffer, (str, bytes, os.PathLike)) else None
-        content = Content(name, buffer, path, progress)
-        if plan is not None:
-            return read_table(content, plan)
-        return (chosen or recognised(content)).read(content)
+        with _progress(path) as progress:
+            content = Content(name, buffer, path, progress)
+            if plan is not None:
+                return read_table(content, plan)
+            return (chosen or recognised(content)).read(content)
 
 
 def _plan(columns: Mapping[str, Hashable] | None, units: Mapping[str, str] | None, format: str | None) -> Plan | None:
@@ -101,8 +102,8 @@ def _named(name: str) -> Format:
 
 
 @contextlib.contextmanager
-def _progress(name: str, source: object) -> Iterator[Callable[[int], object] | None]:
-    size = os.path.getsize(name) if isinstance(source, (str, bytes, os.PathLike)) else 0
+def _progress(path: str | None) -> Iterator[Callable[[int], object] | None]:
+    size = 0 if path is None else os.path.getsize(path)
     if size < LARGE:
         yield None
         return

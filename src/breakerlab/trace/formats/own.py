@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from breakerlab.trace.errors import BadRow
-from breakerlab.trace.formats.rows import MISSING, Words, with_gaps
+from breakerlab.trace.formats.rows import MISSING, AttemptColumns, Words, or_nan
 from breakerlab.trace.redaction import redacted
 from breakerlab.trace.schema import EVENT_KINDS, FIELDS, OUTCOMES, shown, without_query
 
@@ -44,21 +44,14 @@ def text_in(row: Row, name: str, default: object = None) -> str:
     return str(value)
 
 
-class Attempts:
+class Attempts(AttemptColumns):
     """The columns of the attempt table, growing."""
 
     def __init__(self) -> None:
+        words = {name: Words(redacted) for name in ("service", "client", "endpoint", "instance")}
+        super().__init__(words, {"tokens_in": array("q"), "tokens_out": array("q"), "idempotent": array("b")})
         self.time = array("d")
-        self._latency = array("d")
-        self._retry_after = array("d")
-        self._status = array("h")
-        self._outcome = array("b")
-        self._request = array("q")
-        self._attempt = array("h")
-        self._words = {name: Words(redacted) for name in ("service", "client", "endpoint", "instance")}
-        self._checked: dict[str, dict[str, str]] = {name: {} for name in self._words}
-        self._optional = {"tokens_in": array("q"), "tokens_out": array("q"), "idempotent": array("b")}
-        self._seen: set[str] = set()
+        self._checked: dict[str, dict[str, str]] = {name: {} for name in words}
 
     def expect(self, names: Iterable[str]) -> None:
         """Optional columns that the table has, whether or not a row tells them."""
@@ -82,8 +75,8 @@ class Attempts:
         optional = {name: value_in(row, name, None) for name in self._optional}
 
         self.time.append(time)
-        self._latency.append(_or_nan(latency))
-        self._retry_after.append(_or_nan(retry_after))
+        self._latency.append(or_nan(latency))
+        self._retry_after.append(or_nan(retry_after))
         self._status.append(status or 0)  # type: ignore[arg-type]
         self._outcome.append(OUTCOMES.index(outcome))
         self._request.append(request)
@@ -112,26 +105,10 @@ class Attempts:
         self._latency[place] = latency
         self._status[place] = status or 0  # type: ignore[call-overload]
         self._outcome[place] = OUTCOMES.index(outcome)
-        self._retry_after[place] = _or_nan(retry_after)
+        self._retry_after[place] = or_nan(retry_after)
 
     def columns(self) -> dict[str, object]:
-        columns: dict[str, object] = {
-            "time": np.asarray(self.time),
-            "latency": np.asarray(self._latency),
-            "status": np.asarray(self._status),
-            "outcome": (np.asarray(self._outcome), OUTCOMES),
-            "request": np.asarray(self._request),
-            "attempt": np.asarray(self._attempt),
-            "retry_after": np.asarray(self._retry_after),
-        }
-        always = {"service", "client", "endpoint"}
-        columns |= {name: words.pair() for name, words in self._words.items() if name in always | self._seen}
-        columns |= {name: with_gaps(values) for name, values in self._optional.items() if name in self._seen}
-        return columns
-
-
-def _or_nan(value: Any) -> float:
-    return float("nan") if value is None else float(value)
+        return self._columns_at(np.asarray(self.time))
 
 
 class Events:

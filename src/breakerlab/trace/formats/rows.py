@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -78,28 +78,53 @@ class Words:
         return np.asarray(self._codes), list(self._code_of)
 
 
-class Rows:
-    """Attempts of a foreign log. Every word is redacted here, so that no reader can forget it.
+class AttemptColumns:
+    """What every growing attempt table has beside its times; -1 in an optional column stands for a missing value."""
 
-    Times are nanoseconds since 1970 (UTC); the trace's axis begins at the whole second before the earliest.
-    """
-
-    def __init__(self) -> None:
-        self._start = array("q")
+    def __init__(self, words: Mapping[str, Words], optional: Mapping[str, array[int]]) -> None:
         self._latency = array("d")
         self._retry_after = array("d")
         self._status = array("h")
         self._outcome = array("b")
         self._request = array("q")
         self._attempt = array("h")
-        self._words = {
+        self._words = words
+        self._optional = optional
+        self._seen: set[str] = set()
+        """The columns that need not be there and are."""
+
+    def _columns_at(self, time: Array) -> dict[str, object]:
+        """The columns as `Trace.from_columns` takes them, of attempts that began at `time`."""
+        columns: dict[str, object] = {
+            "time": time,
+            "latency": np.asarray(self._latency),
+            "status": np.asarray(self._status),
+            "outcome": (np.asarray(self._outcome), OUTCOMES),
+            "request": np.asarray(self._request),
+            "attempt": np.asarray(self._attempt),
+            "retry_after": np.asarray(self._retry_after),
+        }
+        always = {"service", "client", "endpoint"}
+        columns |= {name: words.pair() for name, words in self._words.items() if name in always | self._seen}
+        columns |= {name: with_gaps(values) for name, values in self._optional.items() if name in self._seen}
+        return columns
+
+
+class Rows(AttemptColumns):
+    """Attempts of a foreign log. Every word is redacted here, so that no reader can forget it.
+
+    Times are nanoseconds since 1970 (UTC); the trace's axis begins at the whole second before the earliest.
+    """
+
+    def __init__(self) -> None:
+        words = {
             "service": Words(_service),
             "client": Words(redacted),
             "endpoint": Words(endpoint_of),
             "instance": Words(redacted),
         }
-        self._tokens = {"tokens_in": array("q"), "tokens_out": array("q")}
-        self._seen: set[str] = set()
+        super().__init__(words, {"tokens_in": array("q"), "tokens_out": array("q")})
+        self._start = array("q")
         self._requests = 0
 
     def __len__(self) -> int:
@@ -147,8 +172,8 @@ class Rows:
         for name, count in (("attempt", attempt), ("tokens_in", tokens_in), ("tokens_out", tokens_out)):
             _check(name, count, count is None or FIELDS[name].accepts(count), FIELDS[name].expected)
         self._start.append(start)
-        self._latency.append(_or_nan(latency))
-        self._retry_after.append(_or_nan(retry_after))
+        self._latency.append(or_nan(latency))
+        self._retry_after.append(or_nan(retry_after))
         self._status.append(status or 0)
         self._outcome.append(_OUTCOME_CODES[outcome_of(status) if outcome is None else outcome])
         self._request.append(self.new_request() if request is None else request)
@@ -158,8 +183,8 @@ class Rows:
         words["client"].add(client)
         words["endpoint"].add(endpoint)
         words["instance"].add(instance or "")
-        self._tokens["tokens_in"].append(MISSING if tokens_in is None else tokens_in)
-        self._tokens["tokens_out"].append(MISSING if tokens_out is None else tokens_out)
+        self._optional["tokens_in"].append(MISSING if tokens_in is None else tokens_in)
+        self._optional["tokens_out"].append(MISSING if tokens_out is None else tokens_out)
         for name, given in (("instance", instance), ("tokens_in", tokens_in), ("tokens_out", tokens_out)):
             if given is not None:
                 self._seen.add(name)
@@ -238,7 +263,7 @@ class Rows:
         words["client"].extend(client)
         words["endpoint"].extend(endpoint)
         words["instance"].extend(np.full(len(start), words["instance"].code("")) if instance is None else instance)
-        for tokens in self._tokens.values():
+        for tokens in self._optional.values():
             tokens.frombytes(np.full(len(start), MISSING, tokens.typecode).tobytes())
         if instance is not None:
             self._seen.add("instance")
@@ -256,18 +281,7 @@ class Rows:
             return None
         start = np.asarray(self._start)
         zero = 0 if relative else int(start.min()) // NANOSECONDS
-        columns: dict[str, object] = {
-            "time": np.round((start - zero * NANOSECONDS) / NANOSECONDS, 9),
-            "latency": np.asarray(self._latency),
-            "status": np.asarray(self._status),
-            "outcome": (np.asarray(self._outcome), OUTCOMES),
-            "request": np.asarray(self._request),
-            "attempt": np.asarray(self._attempt),
-            "retry_after": np.asarray(self._retry_after),
-        }
-        always = {"service", "client", "endpoint"}
-        columns |= {name: words.pair() for name, words in self._words.items() if name in always | self._seen}
-        columns |= {name: with_gaps(values) for name, values in self._tokens.items() if name in self._seen}
+        columns = self._columns_at(np.round((start - zero * NANOSECONDS) / NANOSECONDS, 9))
         moment = None if relative else datetime.fromtimestamp(zero, UTC)
         return Trace.from_columns(columns, start=moment, source=source, skipped=skipped.errors())
 
@@ -296,7 +310,7 @@ def with_gaps(values: array[int]) -> Any:
     return pd.arrays.IntegerArray(known, missing)
 
 
-def _or_nan(value: float | None) -> float:
+def or_nan(value: Any) -> float:
     return float("nan") if value is None else float(value)
 
 
