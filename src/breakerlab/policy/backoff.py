@@ -55,6 +55,8 @@ def grown(base: float, factor: float, cap: float, top_exponent: float, steps: fl
     The exponent is a float and clamped before the power is taken: 2.0**1024 raises in Python and is infinite in
     compiled code, and float ** int rounds otherwise than float ** float.
     """
+    if steps < 2.0:  # most are, and a power takes longer than all the rest
+        return float(min(base if steps < 1.0 else base * factor, cap))
     return float(min(base * factor ** min(steps, top_exponent), cap))
 
 

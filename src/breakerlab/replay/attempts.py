@@ -136,6 +136,7 @@ def begin_row(w: World, request: int, number: int, service: int, instance: int, 
     rows.service[row] = service
     rows.instance[row] = instance
     rows.outcome[row] = UNKNOWN
+    rows.status[row] = NO_STATUS
     return int(row)
 
 

@@ -57,8 +57,10 @@ def sift_down(calendar: Any, i: int, end: int, time: float, key: int, subject: i
         below = calendar[child]
         if child + 1 < end:
             beside = calendar[child + 1]
-            # no `and`, no `or`: which child is first cannot be guessed, so a jump would mostly be taken wrongly
-            child += (beside.time < below.time) | ((beside.time == below.time) & (beside.key < below.key))
+            if beside.time == below.time:
+                child += beside.key < below.key
+            else:  # which is first cannot be guessed: added, not jumped to
+                child += beside.time < below.time
             below = calendar[child]
         if time < below.time or (time == below.time and key < below.key):
             break

@@ -33,15 +33,13 @@ def check_books(w: World) -> None:
     given_up = service.dropped + service.cancelled
     in_hand = service.in_service + service.queued + service.on_the_way
     _same("attempts at the service", ended + given_up + in_hand, service.came)
-    unknown = outcome == UNKNOWN
-    _same(
-        "attempts in flight", np.count_nonzero(unknown & (kind == LLM)), np.count_nonzero(under_way["row"] != NOTHING)
-    )
+    unknown = kind[np.flatnonzero(outcome == UNKNOWN)]
+    _same("attempts in flight", np.count_nonzero(unknown == LLM), np.count_nonzero(under_way["row"] != NOTHING))
     _same("requests", n - on_llm, clock.arrived)
     events = w.calendar[: clock.scheduled].view(np.ndarray)
     coming = w.requests.row[events["subject"][events["key"] % KINDS == ARRIVED]]
-    waited_for = np.count_nonzero(unknown[under_way["app_row"]]) + np.count_nonzero(unknown[coming])
-    _same("requests in flight", np.count_nonzero(unknown & (kind == APP)), waited_for)
+    waited_for = np.count_nonzero(outcome[np.concatenate((under_way["app_row"], coming))] == UNKNOWN)
+    _same("requests in flight", np.count_nonzero(unknown == APP), waited_for)
     working = np.bincount(under_way["instance"][under_way["state"] == WORKING], minlength=len(w.instances))
     _same("workers", int(np.abs(working - w.instances["in_use"]).sum()), 0)
     now = clock.now

@@ -82,7 +82,7 @@ def run(w: World) -> int:
             arrive(w, clock.arrived - 1, now)
         elif clock.scheduled > 0:
             first = w.calendar[0]
-            now, kind, subject = first.time, first.key % KINDS, first.subject
+            now, kind, subject = first.time, first.key & (KINDS - 1), first.subject
             if now > clock.last_moment:
                 return OUT_OF_TIME
             clock.now = now

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breakerlab.policy import parameter
+from breakerlab.replay.blocks import block
 from breakerlab.replay.distribution import Constant, Distribution, Exponential, Llm
 from breakerlab.replay.errors import ScenarioError
 
@@ -117,7 +118,9 @@ class Poisson:
         if self.rate == 0.0:
             return np.empty(0)
         expected = self.rate * duration
-        times = draw.exponential(1.0 / self.rate, int(expected + 6.0 * expected**0.5 + 10))
+        times = block(8 * int(expected + 6.0 * expected**0.5 + 10)).view(np.float64)
+        draw.standard_exponential(out=times)
+        times *= 1.0 / self.rate
         np.cumsum(times, out=times)
         while times[-1] < duration:
             times = np.concatenate((times, times[-1] + np.cumsum(draw.exponential(1.0 / self.rate, 1000))))

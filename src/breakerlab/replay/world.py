@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import mmap
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +13,7 @@ from breakerlab.policy import Policy, Retry
 from breakerlab.policy.breaker import reset
 from breakerlab.policy.budget import fill
 from breakerlab.policy.throttle import empty
-from breakerlab.replay import tables
+from breakerlab.replay import blocks, tables
 from breakerlab.replay.app import BALANCERS, WAYS, App, Standby
 from breakerlab.replay.desk import NO_LIMIT
 from breakerlab.replay.distribution import NO_VALUES, Distribution, Llm
@@ -29,7 +28,6 @@ from breakerlab.replay.workload import ClosedLoop, Workload
 FIRST_CALLS, FIRST_EVENTS = 1024, 2048
 MARGIN = MOST_LINES  # of most tables; of some, for each instance
 CACHE_LINE = 64
-HUGE_PAGE = 2**21
 
 Policies = Sequence[Policy]
 
@@ -139,20 +137,11 @@ def _group(name: str, room: int) -> Any:
     """Columns of a length that need not be used: what is not written to takes no memory."""
     group, types = tables.GROUPS[name]
     sizes = [-(-room * np.dtype(dtype).itemsize // CACHE_LINE) * CACHE_LINE for dtype in types]
-    block = _zeros(sum(sizes))
+    block = blocks.block(sum(sizes)) if name == "rows" else blocks.zeros(sum(sizes))
     ends = np.cumsum(sizes)
     starts = ends - sizes
     columns = (block[start:end].view(dtype)[:room] for start, end, dtype in zip(starts, ends, types, strict=True))
     return group(*columns)
-
-
-def _zeros(size: int) -> Any:
-    """So many zero bytes; many of them in huge pages, where the system has them: each page costs at its first use."""
-    if size < HUGE_PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
-        return np.zeros(size, np.uint8)
-    block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    block.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(block, np.uint8)
 
 
 def _table(dtype: np.dtype[Any], rows: int, **columns: Any) -> Any:
