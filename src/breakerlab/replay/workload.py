@@ -118,7 +118,7 @@ class Poisson:
         if self.rate == 0.0:
             return np.empty(0)
         expected = self.rate * duration
-        times = block(8 * int(expected + 6.0 * expected**0.5 + 10)).view(np.float64)
+        times: Floats = block(8 * int(expected + 6.0 * expected**0.5 + 10)).view(np.float64)
         draw.standard_exponential(out=times)
         times *= 1.0 / self.rate
         np.cumsum(times, out=times)
