@@ -1,8 +1,7 @@
-"""REFERENCE_CHECKS R8 and R9: what jitter does to clients who come back together. (R6, R7: test_backoff.py.)"""
+"""REFERENCE_CHECKS R8: what jitter does to clients who come back together. (R6, R7: test_backoff.py; R9: tests/lab.)"""
 
-import heapq
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -66,77 +65,3 @@ def test_r8_how_a_herd_comes_back(reproduces: Yardstick, jitter: str, clients: i
 
     expected = mean_busiest(clients, round(USED[jitter] * bins)) if jitter in USED else clients
     reproduces(f"R8 {jitter} {clients} {bins}", expected, busiest)
-
-
-# ---- R9: one row, and all want to write it
-
-
-def writes_until_all_are_through(clients: int, backoff: Backoff, draw: random.Random) -> int:
-    """Write attempts until each client has changed the row once (the AWS Architecture Blog's model, 2015).
-
-    Optimistic concurrency: a client reads the row's version, then writes, which fails if another has written since; it
-    backs off and reads again. Each way, there or back, takes |N(10, 2)| ms.
-    """
-
-    def way() -> float:
-        return abs(draw.normalvariate(10.0, 2.0))
-
-    version, writes = 0, 0
-    failures, wait, read = [0] * clients, [0.0] * clients, [-1] * clients  # read: -1 while the row is to be read
-    at_the_row = [(way(), client) for client in range(clients)]
-    heapq.heapify(at_the_row)
-    while at_the_row:
-        now, client = at_the_row[0]
-        if read[client] < 0:
-            read[client] = version
-            heapq.heapreplace(at_the_row, (now + way() + way(), client))
-            continue
-        writes += 1
-        if read[client] == version:
-            version += 1
-            heapq.heappop(at_the_row)
-            continue
-        failures[client] += 1
-        read[client] = -1
-        wait[client] = backoff.delay(failures[client], wait[client], draw.random())
-        heapq.heapreplace(at_the_row, (now + way() + way() + wait[client], client))
-    assert version == clients
-    return writes
-
-
-# His base is 5 ms and his cap 2 s; his first exponential term is twice the base, his first decorrelated delay not.
-BACKOFFS = {
-    "none": Backoff(base=1e-9, factor=1.0, cap=1e-9, jitter="none"),
-    "exponential": Backoff(base=10.0, factor=2.0, cap=2000.0, jitter="none"),
-    "decorrelated": Backoff(base=5.0, cap=2000.0, jitter="decorrelated"),
-    "equal": Backoff(base=10.0, factor=2.0, cap=2000.0, jitter="equal"),
-    "full": Backoff(base=10.0, factor=2.0, cap=2000.0, jitter="full"),
-}
-
-# For 100 clients the row's, of 100 runs; for the others, of 3000 runs of the model with the back-offs of the article's
-# program in place of ours (standard errors 0.06 to 0.5).
-CALLS = {
-    100: {"none": 2421.0, "exponential": 1860.0, "decorrelated": 1002.0, "equal": 812.0, "full": 794.0},
-    50: {"none": 689.6, "exponential": 623.3, "decorrelated": 374.5, "equal": 347.1, "full": 332.6},
-    20: {"none": 152.1, "exponential": 150.1, "decorrelated": 101.1, "equal": 108.0, "full": 100.2},
-}
-ROUNDS = {100: 3, 50: 8, 20: 30}
-
-
-def mean_calls(clients: int, name: str, draw: random.Random) -> float:
-    rounds = ROUNDS[clients] if name not in ("equal", "full") else max(ROUNDS[clients] // 3, 1)  # they vary less
-    return sum(writes_until_all_are_through(clients, BACKOFFS[name], draw) for _ in range(rounds)) / rounds
-
-
-@pytest.mark.parametrize("clients", CALLS)
-def test_r9_contention_for_one_row(yardstick: Yardstick, clients: int) -> None:
-    """100 clients: 2421 calls without backoff, 1860 exponential, 1002 decorrelated, 812 equal, 794 full; 0.43."""
-    expected = dict(CALLS[clients])
-    expected["full/exponential"] = 0.43 if clients == 100 else expected["full"] / expected["exponential"]
-
-    def replicate(seed: bytes) -> Sequence[float]:
-        draw = random.Random(seed)
-        calls = {name: mean_calls(clients, name, draw) for name in BACKOFFS}
-        return [*calls.values(), calls["full"] / calls["exponential"]]
-
-    yardstick(f"R9 {clients}", expected, replicate)
