@@ -21,7 +21,7 @@ import pandas as pd
 from course import REPOSITORY
 
 from breakerlab.policy import Policy
-from breakerlab.replay import Prediction, Scenario, counts, course, predict, with_measured_ways
+from breakerlab.replay import Forecast, Scenario, counts, course, predict, with_measured_ways
 from breakerlab.trace import Trace, read_trace
 
 QUANTITIES: dict[str, Callable[[Trace], dict[str, float]]] = {
@@ -73,7 +73,7 @@ def arrivals_only(recording: Trace) -> Trace:
     return Trace.from_columns({**known, **nothing}, source=recording.source)
 
 
-def prediction_of(recording: Recording, calm: Trace, seeds: int) -> Prediction:
+def prediction_of(recording: Recording, calm: Trace, seeds: int) -> Forecast:
     """The band, from the header and the arrivals."""
     known = arrivals_only(read_trace(recording.path))
     if (seed := known.source.facts["parameters"]["seed"]) != recording.seed:  # type: ignore[index]

@@ -65,6 +65,14 @@ def test_a_log_is_black_and_runs_have_colours_of_their_own(naive: Run, guarded: 
     assert len(set(colours)) == 3
 
 
+def test_logs_among_themselves_can_be_told_apart() -> None:
+    logs = {name: Trace.from_columns(_one_attempt("POST /answer"), source=Source(name=name, format="jsonl"))
+            for name in ("one", "two", "three")}  # fmt: skip
+    figure = cascade(logs)
+    assert len({drawn(figure, name, 1).line.color for name in logs}) == 3
+    assert drawn(cascade({"one": logs["one"]}), "one", 1).line.color == "#000000"
+
+
 def test_every_axis_names_its_unit(naive: Run) -> None:
     layout = cascade({"naive": naive}).layout
     units = [layout[f"yaxis{row if row > 1 else ''}"].title.text for row in range(1, len(PANELS) + 1)]
@@ -91,10 +99,10 @@ def test_facts_that_are_not_numbers_are_not_drawn() -> None:
 @pytest.mark.parametrize(
     ("faults", "named"),
     [
-        ([{"start": 1, "end": 2, "capacity": 0.125}], ["fault: LLM at 0.125 of its capacity"]),
+        ([{"start": 1, "end": 2, "capacity": 0.125}], ["fault: LLM at 1/8 of its capacity"]),
         (
             [{"start": 1, "end": 2, "capacity": 1.0}, {"start": 3, "end": 4, "capacity": 0.5}],
-            ["fault: LLM at 0.5 of its capacity"],
+            ["fault: LLM at 1/2 of its capacity"],
         ),
         ([{"start": 1, "end": 2, "capacity": 1.0, "refuse": 1.0}], ["fault of the LLM"]),
         ([], []),

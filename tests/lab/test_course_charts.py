@@ -1,6 +1,7 @@
 """The charts of the course, checked on their data; and that each keeps the one style."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,20 +12,22 @@ import plotly.graph_objects as go
 import pytest
 
 from breakerlab.lab import charts
+from breakerlab.lab.article import Call, side_by_side
 from breakerlab.lab.charts.delays import AFTER_DRAW, delays, share_at_cap
 from breakerlab.lab.charts.herd import arrivals
 from breakerlab.lab.charts.latency import MOST_POINTS, requests_for_the_llm, waiting_times
 from breakerlab.lab.charts.metastable import boundary
+from breakerlab.lab.charts.model import faults_told
 from breakerlab.lab.charts.served import served
 from breakerlab.lab.charts.spread import spread
 from breakerlab.lab.contention import PUBLISHED, races
 from breakerlab.lab.herd import herd
-from breakerlab.lab.retry_load import attempts_per_request, simulated_load
+from breakerlab.lab.retry_load import attempts_per_request, capped_and_budgeted, simulated_load
 from breakerlab.lab.show import bundle
 from breakerlab.lab.transitions import edges
 from breakerlab.policy import Backoff, Fallback, Policy, State
 from breakerlab.policy import breaker as rules
-from breakerlab.replay import Comparison, Constant, Run, Scenario, Service, Standby, compare, replay
+from breakerlab.replay import Comparison, Constant, Fault, Run, Scenario, Service, Standby, compare, replay
 from breakerlab.trace import Source, Trace, eight_steps
 
 PAYLOAD = "<b>bold</b><a href='https://example.org'>here</a><script>alert(1)</script>"
@@ -78,11 +81,14 @@ def figures(request: pytest.FixtureRequest) -> dict[str, go.Figure]:
         "differences": charts.differences(get("comparison")),
         "state_diagram": charts.state_diagram(),
         "anatomy": charts.anatomy(get("naive")),
+        "cascade": charts.cascade(runs),
+        "budgets": charts.budgets(capped_and_budgeted((0.0, 0.5), requests=300)),
+        "fates": charts.fates({"one call": side_by_side([Call(1.0, 0.1, True)])}),
     }
 
 
 ALL = ("retry_histogram", "jitter_delays", "competing_clients", "amplification", "recovery_map", "latencies", "answers",
-       "differences", "state_diagram", "anatomy")  # fmt: skip
+       "differences", "state_diagram", "anatomy", "cascade", "fates", "budgets")  # fmt: skip
 
 
 def caption(figure: go.Figure) -> str:
@@ -106,7 +112,7 @@ def numbers(value: Any) -> Any:
 def test_numbers_have_six_digits_and_sizes_fit_a_laptop(figures, name: str) -> None:
     drawn = bundle(figures[name])
     assert all(float(f"{value:.6g}") == value for value in numbers(drawn["data"]))
-    assert 300 <= figures[name].layout.height <= 700
+    assert 270 <= figures[name].layout.height <= 700
     assert figures[name].layout.width is None
     assert len(json.dumps(drawn)) < 150_000
     assert "NaN" not in json.dumps(drawn)
@@ -117,10 +123,52 @@ def test_the_chart_has_a_caption(figures, name: str) -> None:
     assert len(caption(figures[name])) > 20
 
 
-@pytest.mark.parametrize("name", ["latencies", "answers", "anatomy"])
+MODEL = (
+    "Simulated: 8 slots, queue 8, FIFO, 0.15 s + 5 ms per token, 1.5 times that when full; fault 10 to 40 s at 1/8; "
+    "app with 48 workers; open loop"
+)
+
+
+@pytest.mark.parametrize("name", ["cascade", "latencies", "answers", "anatomy", "differences"])
 def test_a_chart_of_runs_names_its_server_model(figures, name: str) -> None:
-    assert "service with 8 slots, queue of 8, first in, first out, 0.15 s + 5 ms per token" in caption(figures[name])
-    assert "app with 48 workers; open loop; seed 0" in caption(figures[name])
+    assert MODEL in caption(figures[name])
+
+
+def log_of(name: str, **parameters: Any) -> Trace:
+    columns = {"time": [0.5], "latency": [0.1], "outcome": "ok", "service": "app", "request": [1], "attempt": [1]}
+    return Trace.from_columns(columns, source=Source(name=name, format="jsonl", facts={"parameters": parameters}))
+
+
+def test_a_log_is_named_and_tells_what_its_header_knows(naive: Run) -> None:
+    service = {"slots": 4, "queue_limit": 0, "first_token": 0.1, "per_token": 0.002, "slowdown": 0.0}
+    log = log_of(
+        "logs/may.jsonl", service=service, faults=[{"start": 3, "end": 9, "capacity": 0.3}], app={"workers": 9}
+    )
+    assert caption(charts.cascade({"yesterday": log})) == (
+        "Logged: may.jsonl; 4 slots, no queue, 0.1 s + 2 ms per token; fault 3 to 9 s at 30 %; app with 9 workers."
+    )
+    assert caption(charts.cascade({"yesterday": log, "replay": naive})) == f"Logged: may.jsonl. {MODEL}; seed 0."
+
+
+def test_of_a_second_model_the_caption_tells_what_is_not_the_same(scenario: Scenario) -> None:
+    failing = replace(scenario, faults=(Fault(20.0, math.inf, error=0.5, status=503),))
+    runs = {"one": replay(scenario, Policy.none()), "other": replay(failing, Policy.none())}
+    assert caption(charts.cascade(runs)) == f"{MODEL}; seed 0. other: fault 20 s on: 50 % answered 503."
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault(1.0, 2.5, latency=3.0), "fault 1 to 2.5 s at 3 times the time"),
+        (Fault(1.0, 2.0, capacity=0.0), "fault 1 to 2 s at 0 %"),
+        (Fault(1.0, 2.0, refuse=1.0), "fault 1 to 2 s: 100 % refused"),
+        (Fault(1.0, 2.0, capacity=0.25, hang=0.2, error=0.1), "fault 1 to 2 s at 1/4: 20 % hang, 10 % answered 500"),
+    ],
+)
+def test_a_fault_is_told_in_words(fault: Fault, words: str) -> None:
+    assert faults_told([fault]) == words
+    assert faults_told([fault] * 3) == "3 faults"
+    assert faults_told([]) == "no fault"
 
 
 UNITS = {
@@ -131,7 +179,9 @@ UNITS = {
     "recovery_map": {"load (requests/s)", "length of the outage (s)"},
     "latencies": {"time (log scale)", "share of all requests"},
     "answers": {"time (s)", "per s"},
+    "budgets": {"probability that an attempt fails", "attempts per request (log scale)"},
     "anatomy": {"time (s)", "per s", "workers", ""},
+    "cascade": {"time (s)", "per s", "workers", ""},
 }
 
 
@@ -172,6 +222,14 @@ def test_the_histogram_draws_every_arrival_and_tells_the_bar_that_it_cuts(figure
     assert "none: at most 1,000 retries in 0.1 s" in texts(figure)
     assert "▲ 1,000" in texts(figure)
     assert figure.layout.yaxis.range[1] < 1000
+
+
+def test_no_bar_is_thinner_than_two_pixels_of_a_laptop(herds) -> None:
+    long = charts.retry_histogram({name: herds[name] for name in ("none", "full", "sdk")}, bin=0.01, until=300.0)
+    assert {bar.width for bar in long.data} == {float(f"{2 * 300.0 * 3 / 690:.6g}")}
+    short = charts.retry_histogram({"full": herds["full"]}, until=20.0)
+    assert {bar.width for bar in short.data} == {0.1}
+    assert sum(sum(bar.y) for bar in short.data) == herds["full"].summary()["attempts"]
 
 
 # ---- delays
@@ -218,6 +276,16 @@ def test_lines_are_the_closed_form_and_points_the_replays(figures, load) -> None
     assert data["2 layers, simulated"].y[0] == pytest.approx(load["mean"].iloc[1], rel=1e-5)
     with pytest.raises(ValueError, match="1 to 4 numbers of layers"):
         charts.amplification(layers=(1, 2, 3, 4, 5))
+
+
+def test_budgets_bound_what_a_cap_lets_through(figures) -> None:
+    data = {line.name: line for line in figures["budgets"].data}
+    assert data["cap of 4"].y[-1] == 4.0
+    assert max(data["budget per call"].y) == pytest.approx(1.1)
+    assert data["budget per success"].y[-1] == pytest.approx(1.0)
+    assert data["budget per success"].y[50] == pytest.approx(1.0 / 0.95, rel=1e-5)
+    assert data["budget per call, simulated"].y[0] == 1.0
+    assert "budget per call: 1.1" in texts(figures["budgets"])
 
 
 # ---- the map
@@ -346,12 +414,34 @@ def test_a_step_that_is_not_seen_is_listed_as_such(guarded: Run) -> None:
     assert not [note for note in figure.layout.annotations if note.name == "step 8"]
 
 
+# ---- fates of calls
+
+
+def test_each_call_is_one_mark_in_the_lane_of_its_breaker() -> None:
+    herd = [Call(70.0, 1.0, False)] * 32
+    table = side_by_side([*(Call(start, 0.1, False) for start in (1.0, 2.0, 3.0)), *herd])
+    figure = charts.fates({"probes": table})
+    drawn = [one for one in figure.data if one.showlegend is False]
+    marks = [place for one in drawn for place in zip(one.x, one.y, strict=True)]
+    assert len(marks) == len(set(marks)) == 70
+    assert all(abs(y - lane) < 0.4 for lane, found in ((0, marks[:35]), (-1, marks[35:])) for _, y in found)
+    assert "article's class: 0 answered, 35 failed, 0 refused" in texts(figure)
+    assert "CircuitBreaker: 0 answered, 4 failed, 31 refused" in texts(figure)
+    assert {round(x) for one in drawn if one.name == "refused" for x in one.x} == {3}
+    assert list(figure.layout.xaxis.ticktext) == ["1 s", "2 s", "3 s", "70 s"]
+
+
+def test_more_tables_than_fit_are_refused_in_a_sentence() -> None:
+    with pytest.raises(ValueError, match="1 to 2 tables, not 3"):
+        charts.fates({name: pd.DataFrame() for name in "abc"})
+
+
 # ---- text from logs
 
 
 @pytest.mark.parametrize("chart", [charts.retry_histogram, charts.latencies, charts.answers])
 def test_names_from_a_log_are_shown_and_not_interpreted(naive: Run, chart) -> None:
-    told = json.dumps(bundle(chart({PAYLOAD: naive})))
+    told = json.dumps(bundle(chart({PAYLOAD: naive, "log": log_of(PAYLOAD)})))
     assert "<b>bold" not in told
     assert "<a href" not in told
     assert "<script" not in told
@@ -367,6 +457,7 @@ def test_names_in_a_comparison_a_table_and_a_fallback_are_not_interpreted(compar
         charts.competing_clients(other),
         charts.answers({"run": fallback}),
         charts.recovery_map(SHARES, policy=PAYLOAD),
+        charts.fates({PAYLOAD: pd.DataFrame({PAYLOAD: ["ok"]}, index=[PAYLOAD])}),
     ):
         told = json.dumps(bundle(figure))
         assert "<b>bold" not in told
@@ -374,11 +465,11 @@ def test_names_in_a_comparison_a_table_and_a_fallback_are_not_interpreted(compar
         assert "<script" not in told
 
 
-def test_facts_that_are_not_numbers_are_not_told(naive: Run) -> None:
-    facts = {"parameters": {"service": {"slots": "<b>8</b>", "queue_limit": True}, "app": {"workers": [1]}}}
-    columns = {"time": [0.5], "latency": [0.1], "outcome": "ok", "service": "app", "request": [1], "attempt": [1]}
-    log = Trace.from_columns(columns, source=Source(format="jsonl", facts=facts))
-    assert caption(charts.latencies({"log": log})) == "Recorded; the log does not say on what service."
+def test_facts_that_are_not_numbers_are_not_told() -> None:
+    faults = [{"start": math.nan, "end": 2, "capacity": 1}, {"start": 1, "end": 10**400, "capacity": 1}]
+    service = {"slots": "<b>8</b>", "queue_limit": True, "first_token": 10**400}
+    log = log_of("", service=service, faults=faults, app={"workers": [1]})
+    assert caption(charts.latencies({"log": log})) == "Logged: a log; server not described."
 
 
 @pytest.mark.parametrize("chart", [charts.retry_histogram, charts.latencies, charts.answers])

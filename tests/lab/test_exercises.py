@@ -11,13 +11,13 @@ from breakerlab.lab.exercise import CHAPTERS, Case, Exercise, exercise, exercise
 ALL = exercises()
 
 MISTAKES = {
+    "attempts_per_second": [lambda rate, attempts: rate, lambda rate, attempts: rate * (attempts - 1)],
+    "largest_safe_cap": [
+        lambda restarts: max(cap for cap, number in restarts.items() if number == 0),
+        lambda restarts: len([number for number in restarts.values() if number == 0]) or None,
+    ],
     "workers_in_use": [lambda rate, seconds: rate / seconds, lambda rate, seconds: rate],
     "seconds_held": [lambda attempts, attempt_seconds, delay: attempts * (attempt_seconds + delay)],
-    "seconds_until_pool_full": [lambda workers, rate, held: workers / rate],
-    "opens_after_consecutive": [
-        lambda outcomes, threshold: outcomes.count(False) if outcomes.count(False) >= threshold else None,  # in a row?
-        lambda outcomes, threshold: len(outcomes),
-    ],
     "opens_after_rate": [
         lambda outcomes, rate, window, minimum_calls: next(  # over all calls, not the window
             (n for n in range(minimum_calls, len(outcomes) + 1) if outcomes[:n].count(False) / n >= rate),
@@ -37,30 +37,14 @@ MISTAKES = {
         lambda waiting, permits, in_flight: min(waiting, permits),
         lambda waiting, permits, in_flight: permits - in_flight,
     ],
-    "calls_until_trip": [lambda probability, threshold: 1 / probability**threshold],
-    "backoff_limit": [
-        lambda base, cap, attempt: min(cap, base * 2**attempt),
-        lambda base, cap, attempt: base * 2 ** (attempt - 1),
-    ],
     "full_jitter_delay": [
         lambda base, cap, attempt, u: min(cap, base * 2 ** (attempt - 1) * u),  # capped after the draw
         lambda base, cap, attempt, u: min(cap, base * 2 ** (attempt - 1)) * (1 + u / 2),  # the article's
-    ],
-    "decorrelated_delay": [
-        lambda base, cap, previous, u: base + (3 * max(previous, base) - base) * u,
-        lambda base, cap, previous, u: min(cap, 3 * max(previous, base) * u),
-        lambda base, cap, previous, u: min(cap, base + (3 * previous - base) * u),
     ],
     "probability_together": [
         lambda callers, bins, k: math.comb(callers, k) * (1 / bins) ** k * (1 - 1 / bins) ** (callers - k),
         lambda callers, bins, k: 1 - (1 - 1 / bins) ** callers,
     ],
-    "attempts_per_request": [
-        lambda probability, attempts: (1 - probability**attempts) / (1 - probability),  # 0/0
-        lambda probability, attempts: 1 / (1 - probability) if probability < 1 else attempts,
-        lambda probability, attempts: attempts,
-    ],
-    "attempts_of_layers": [sum, lambda layers: sum(layers), lambda layers: layers[0] ** len(layers)],
     "final_attempt_start": [
         lambda total_time, reserve, now, wait: now + wait,
         lambda total_time, reserve, now, wait: min(now + wait, (1 - reserve) * total_time),
@@ -70,7 +54,6 @@ MISTAKES = {
         lambda failed, ratio, burst: sum(failed),
         lambda failed, ratio, burst: min(sum(failed), int(burst + ratio * len(failed))),
     ],
-    "load_with_budget": [lambda probability, ratio: 1 + ratio, lambda probability, ratio: 1 / (1 - probability)],
     "can_stay_down": [
         lambda load, capacity, attempts: load > capacity,
         lambda load, capacity, attempts: load * attempts >= capacity,
@@ -242,7 +225,7 @@ def test_what_is_no_function_is_not_yet() -> None:
 
 
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="there is no exercise 'worker'; there are 'workers_in_use'"):
+    with pytest.raises(ValueError, match="there is no exercise 'worker'; there are 'attempts_per_second'"):
         exercise("worker")
     with pytest.raises(ValueError, match="no solution named 'inspect'"):
         solutions.solution("inspect")

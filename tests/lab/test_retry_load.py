@@ -2,7 +2,7 @@
 
 import pytest
 
-from breakerlab.lab.retry_load import attempts_per_request, simulated_load
+from breakerlab.lab.retry_load import attempts_per_request, capped_and_budgeted, simulated_load
 
 
 def test_r1_and_r2() -> None:
@@ -25,3 +25,13 @@ def test_the_replay_agrees_with_the_closed_form() -> None:
         half = (row.high - row.low) / 2.0
         assert half < 0.05 * exact
         assert abs(row.mean - exact) < 2.0 * half  # about 99.5 %
+
+
+def test_a_budget_holds_where_a_cap_lets_the_load_grow() -> None:
+    """R4, R5: 1 + r however much fails, and back to 1 where only successes earn."""
+    table = capped_and_budgeted((0.1, 0.5, 1.0), requests=4000)
+    assert table.loc[1.0, "cap of 4"] == 4.0
+    for deposit in ("call", "success"):
+        assert table[f"budget per {deposit}"].to_list() == pytest.approx(table[f"theory, per {deposit}"], abs=0.01)
+    assert table["theory, per call"].to_list() == pytest.approx([1.1, 1.1, 1.1])
+    assert table["theory, per success"].to_list() == pytest.approx([1 / 0.91, 1 / 0.95, 1.0])

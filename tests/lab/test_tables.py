@@ -1,7 +1,8 @@
 """The tables that say what changed."""
 
-from breakerlab.lab import eight_steps_table, what_changed
-from breakerlab.replay import Run
+from breakerlab.lab import attempts_table, eight_steps_table, what_changed
+from breakerlab.policy import Policy, Retry, RetryBudget
+from breakerlab.replay import Run, Scenario, replay
 
 
 def test_what_changed_counts_what_the_tables_hold(naive: Run, guarded: Run) -> None:
@@ -23,3 +24,23 @@ def test_eight_steps_are_seen_under_naive_retries_and_not_under_the_recommended_
     assert len(table) == 8
     assert "not seen" not in set(table["naive"])
     assert table["guarded"].iloc[7] == "not seen"
+
+
+def test_a_refusal_by_a_budget_is_not_called_the_breakers(scenario: Scenario) -> None:
+    retry = Retry(attempts=4, budget=RetryBudget(ratio=0.1, burst=1.0))
+    run = replay(scenario, Policy(retry=retry))
+    refused = (run.trace.attempts["outcome"] == "rejected").sum()
+    assert refused > 0
+    table = what_changed({"budget, no breaker": run})
+    assert not [row for row in table.index if "breaker" in row]
+    assert table.loc["Attempts refused locally, never sent"].item() == f"{refused:,}"
+
+
+def test_attempts_are_listed_with_start_end_and_outcome(guarded: Run) -> None:
+    table = attempts_table(guarded)
+    attempts = guarded.trace.attempts
+    first = attempts[attempts["service"] == "llm"].iloc[0]
+    ends = first["time"] + first["latency"]
+    assert table.index[0] == "attempt 1"
+    assert table.iloc[0].tolist() == [f"{first['time']:.1f} s", f"{ends:.1f} s", first["outcome"]]
+    assert len(table) == (attempts["service"] == "llm").sum()

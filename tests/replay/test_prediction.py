@@ -189,7 +189,7 @@ def test_nan_in_a_recording_is_outside(drawn: Callable[..., Any]) -> None:
 
 def test_it_tells_itself_in_plain_text(busy: Scenario) -> None:
     text = repr(predict(busy, FIXED, counts, seeds=38))
-    assert "Prediction for 'scenario' from 38 replicates: all 4 quantities together hold at 0.95" in text
+    assert "Forecast for 'scenario' from 38 replicates: all 4 quantities together hold at 0.95" in text
     assert "status_503" in text
 
 

@@ -7,12 +7,13 @@ from breakerlab.lab.explorer import Explorer, explore
 from breakerlab.lab.panel import CascadePanel
 from breakerlab.lab.prediction import Prediction
 from breakerlab.lab.show import show
-from breakerlab.lab.tables import eight_steps_table, what_changed
+from breakerlab.lab.tables import attempts_table, eight_steps_table, what_changed
 
 __all__ = [
     "CascadePanel",
     "Explorer",
     "Prediction",
+    "attempts_table",
     "cascade",
     "charts",
     "check",

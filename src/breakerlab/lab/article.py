@@ -5,9 +5,10 @@ Its faults are the point. Do not use it for anything else.
 
 import contextvars
 import heapq
+import inspect
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import pandas as pd
@@ -60,6 +61,11 @@ class ArticleBreaker:
         return self.state
 
 
+def source() -> str:
+    """The class as text, to be read."""
+    return inspect.getsource(ArticleBreaker)
+
+
 class Call(NamedTuple):
     """A call that would be made at `start` (s), takes `seconds`, and then succeeds or not."""
 
@@ -106,13 +112,21 @@ def play(breaker: Any, clock: HandClock, calls: Sequence[Call]) -> list[str]:
     return fates
 
 
-def side_by_side(calls: Sequence[Call], clock: HandClock | None = None, **ours: Any) -> pd.DataFrame:
+def fates(calls: Sequence[Call], **rules: Any) -> list[str]:
+    """What becomes of each call under our breaker with these rules."""
+    clock = HandClock()
+    return play(CircuitBreaker(**rules, clock=clock.monotonic), clock, calls)
+
+
+def side_by_side(
+    calls: Sequence[Call], clock: HandClock | None = None, *, article: Mapping[str, Any] = RULES, **ours: Any
+) -> pd.DataFrame:
     """The same calls under the article's class and under ours, one call a row, in the order in which they are given.
 
-    Both have the article's parameters, unless `ours` names others for ours. clock: with a wall clock that jumps.
+    Both have the article's parameters, unless `article` or `ours` name others. clock: with a wall clock that jumps.
     """
     clock = clock or HandClock()
-    article = play(ArticleBreaker(**RULES, clock=clock.wall), clock, calls)
+    theirs = play(ArticleBreaker(**article, clock=clock.wall), clock, calls)
     breaker = CircuitBreaker(**(ours or RULES), clock=clock.monotonic)
     rows = pd.Index([f"{call.start:g} s" for call in calls], name="call at")
-    return pd.DataFrame({ARTICLE: article, OURS: play(breaker, clock, calls)}, index=rows)
+    return pd.DataFrame({ARTICLE: theirs, OURS: play(breaker, clock, calls)}, index=rows)

@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
+import numpy as np
+import pandas as pd
+
+from breakerlab.lab.charts.delays import AFTER_DRAW, delays, share_at_cap
 from breakerlab.policy import Backoff, Policy, Retry
 from breakerlab.policy.backoff import JITTERS
 from breakerlab.replay import App, Bursts, Constant, Fault, Run, Scenario, Service, replay
@@ -39,3 +43,24 @@ def herd(
 
 def _policy(backoff: Backoff, attempts: int) -> Policy:
     return Policy(retry=Retry(attempts=attempts, total_time=None, final_reserve=0.0, backoff=backoff))
+
+
+def at_the_cap(backoff: Backoff, *, clients: int = 1000, attempt: int = 12, bin: float = 0.1) -> pd.DataFrame:
+    """How many of `clients` that fail together on their `attempt` come back together, for each jitter.
+
+    Columns: the share of draws that are exactly the cap, the clients in the busiest `bin` (s), and the longest wait.
+    backoff: base, factor and cap; its jitter is replaced. The last row is full jitter that is capped after the draw.
+    """
+    rows = {name: delays(backoff, name, attempt) for name in (*JITTERS, AFTER_DRAW)}
+    return pd.DataFrame(
+        {
+            "exactly at the cap": [f"{share_at_cap(waits, backoff.cap):.0%}" for waits in rows.values()],
+            f"back in the same {bin:g} s": [f"{_busiest(waits[:clients, -1], bin):,}" for waits in rows.values()],
+            "longest wait": [f"{waits.max():.1f} s" for waits in rows.values()],
+        },
+        index=list(rows),
+    )
+
+
+def _busiest(waits: np.ndarray[Any, Any], bin: float) -> int:
+    return int(np.bincount(np.floor(waits / bin + 1e-9).astype(np.int64)).max())

@@ -57,7 +57,7 @@ class CascadePanel(widgets.VBox):
             retry.backoff.jitter,
             "how the delay before a retry is drawn",
         )
-        self.figure = figure_widget(cascade({name: before, YOURS: before}, bin=BIN, height=530))
+        self.figure = figure_widget(cascade({name: before, YOURS: before}, bin=BIN, height=556))
         fixed, self._readout = widgets.Label(_told(name, before)), widgets.Label(_told(YOURS, before))
         left = widgets.VBox([self.threshold, self.recovery])
         right = widgets.VBox([self.attempts, self.jitter])

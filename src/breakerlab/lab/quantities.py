@@ -20,7 +20,7 @@ QUANTITIES: Final = {
     "status_503": Quantity("answers 503", ""),
     "status_429": Quantity("answers 429", ""),
     "timeouts": Quantity("attempts timed out", ""),
-    "rejected": Quantity("refused by the breaker", ""),
+    "rejected": Quantity("refused locally, never sent", ""),
     "other_requests": Quantity("other requests", ""),
     "other_failed": Quantity("other requests failed", ""),
     "pool_peak": Quantity("most workers in use", ""),

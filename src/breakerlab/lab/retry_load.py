@@ -7,12 +7,13 @@ Engineering", 2016, ch. 21.)
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from breakerlab.policy import Backoff, Policy, Retry
+from breakerlab.policy import Backoff, Policy, Retry, RetryBudget
 from breakerlab.replay import App, Constant, Fault, Poisson, Scenario, Service, replay
 from breakerlab.replay.comparison import t_quantile
 
@@ -26,6 +27,16 @@ def attempts_per_request(probability: float, attempts: int, layers: int = 1) -> 
     """The closed form. probability: of a failure, in [0, 1]. attempts: per layer, at least 1. layers: at least 1."""
     most = attempts**layers
     return float(most) if probability == 1.0 else (1.0 - probability**most) / (1.0 - probability)
+
+
+def attempts_under_budget(probability: float, attempts: int, ratio: float, deposit: str) -> float:
+    """The closed form under a retry budget, in the long run: what the cap allows, or the bound, whichever is less.
+
+    ratio: of a token, earned by each "call" or by each "success", as `deposit` says. With r of it, calls bound the
+    attempts by 1 + r, and successes by 1/(1 - r + r p): there are (1 - p) successes in an attempt.
+    """
+    bound = 1.0 + ratio if deposit == "call" else 1.0 / (1.0 - ratio + ratio * probability)
+    return min(attempts_per_request(probability, attempts), bound)
 
 
 def simulated_load(
@@ -45,7 +56,7 @@ def simulated_load(
     rows = []
     for count in layers:
         for probability in probabilities:
-            scenario = _failing(probability, requests / RATE)
+            scenario = failing(probability, requests / RATE)
             values = [replay(scenario, (one,) * count, seed).summary()["amplification"] for seed in range(seeds)]
             half = t_quantile(0.975, seeds - 1) * float(np.std(values, ddof=1)) / seeds**0.5
             mean = float(np.mean(values))
@@ -55,7 +66,39 @@ def simulated_load(
     return pd.DataFrame(rows)
 
 
-def _failing(probability: float, seconds: float) -> Scenario:
+def capped_and_budgeted(
+    probabilities: Sequence[float] = (0.01, 0.1, 0.5, 0.9, 1.0),
+    attempts: int = 4,
+    ratio: float = 0.1,
+    *,
+    requests: int = 4000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Attempts per request under a cap alone, and under a budget besides: simulated, and what theory says.
+
+    One row for each probability that an attempt fails. ratio: of a token, which each call earns, or each success.
+    """
+    retry = Retry(attempts=attempts, total_time=None, final_reserve=0.0, backoff=AT_ONCE)
+    per_call, per_success = (replace(retry, budget=RetryBudget(ratio, deposit)) for deposit in ("call", "success"))
+
+    def load(kept: Retry, probability: float) -> float:
+        return replay(failing(probability, requests / RATE), Policy(retry=kept), seed).summary()["amplification"]
+
+    rows = {
+        p: {
+            f"cap of {attempts}": load(retry, p),
+            "budget per call": load(per_call, p),
+            "theory, per call": attempts_under_budget(p, attempts, ratio, "call"),
+            "budget per success": load(per_success, p),
+            "theory, per success": attempts_under_budget(p, attempts, ratio, "success"),
+        }
+        for p in probabilities
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("an attempt fails")
+
+
+def failing(probability: float, seconds: float) -> Scenario:
+    """Callers for `seconds`, on a service that is never full and fails each attempt with the probability."""
     return Scenario(
         Poisson(RATE),
         Service(slots=NO_LIMIT, queue_limit=None, time=Constant(0.001)),

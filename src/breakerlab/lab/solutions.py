@@ -9,6 +9,20 @@ from collections.abc import Callable
 from typing import Any
 
 
+# 00, start here
+def attempts_per_second(rate, attempts):
+    return rate * attempts
+
+
+def largest_safe_cap(restarts):
+    safe = None
+    for cap in sorted(restarts):
+        if restarts[cap] > 0:
+            break
+        safe = cap
+    return safe
+
+
 # 01, the anatomy of a meltdown
 def workers_in_use(rate, seconds):
     return rate * seconds
@@ -18,20 +32,7 @@ def seconds_held(attempts, attempt_seconds, delay):
     return attempts * attempt_seconds + (attempts - 1) * delay
 
 
-def seconds_until_pool_full(workers, rate, held):
-    return workers / rate if rate * held >= workers else math.inf
-
-
 # 02, the circuit breaker
-def opens_after_consecutive(outcomes, threshold):
-    in_a_row = 0
-    for number, ok in enumerate(outcomes, start=1):
-        in_a_row = 0 if ok else in_a_row + 1
-        if in_a_row == threshold:
-            return number
-    return None
-
-
 def opens_after_rate(outcomes, rate, window, minimum_calls):
     for number in range(minimum_calls, len(outcomes) + 1):
         last = outcomes[max(number - window, 0) : number]
@@ -44,23 +45,9 @@ def probes_admitted(waiting, permits, in_flight):
     return min(waiting, permits - in_flight)
 
 
-def calls_until_trip(probability, threshold):
-    p_all = probability**threshold
-    return (1 - p_all) / (p_all * (1 - probability))
-
-
 # 03, backoff and jitter
-def backoff_limit(base, cap, attempt):
-    return min(cap, base * 2 ** (attempt - 1))
-
-
 def full_jitter_delay(base, cap, attempt, u):
     return min(cap, base * 2 ** (attempt - 1)) * u
-
-
-def decorrelated_delay(base, cap, previous, u):
-    highest = 3 * max(previous, base)
-    return min(cap, base + (highest - base) * u)
 
 
 def probability_together(callers, bins, k):
@@ -69,14 +56,6 @@ def probability_together(callers, bins, k):
 
 
 # 04, retry caps and budgets
-def attempts_per_request(probability, attempts):
-    return sum(probability**failures for failures in range(attempts))
-
-
-def attempts_of_layers(layers):
-    return math.prod(layers)
-
-
 def final_attempt_start(total_time, reserve, now, wait):
     latest = (1 - reserve) * total_time
     return None if now >= latest else min(now + wait, latest)
@@ -90,10 +69,6 @@ def retries_granted(failed, ratio, burst):
             tokens -= 1
             granted += 1
     return granted
-
-
-def load_with_budget(probability, ratio):
-    return 1 + ratio if probability == 1 else min(1 / (1 - probability), 1 + ratio)
 
 
 # 05, why the outage outlives its cause

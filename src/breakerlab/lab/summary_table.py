@@ -37,7 +37,7 @@ QUANTITIES: Final = (
     Quantity("status_503", "503 answers", "", "failures"),
     Quantity("status_429", "429 answers", "", "failures"),
     Quantity("timeouts", "attempts timed out", "", "failures"),
-    Quantity("rejected", "refused by the breaker", "", "breaker"),
+    Quantity("rejected", "refused locally", "", "breaker"),
     Quantity("other_failed", "other requests failed", "", "other"),
     Quantity("pool_peak", "most workers in use", "", "pool"),
     Quantity("restarts", "restarts", "", "breaker"),

@@ -14,7 +14,7 @@ ROWS: Final = {
     "Attempts sent to the LLM": "attempts",
     "Attempts per LLM request": "amplification",
     "Attempts answered 503": "status_503",
-    "Attempts refused by the breaker": "rejected",
+    "Attempts refused locally, never sent": "rejected",
     "Requests to other endpoints": "other_requests",
     "Requests to other endpoints that failed": "other_failed",
     "Most workers in use": "pool_peak",
@@ -49,3 +49,13 @@ def eight_steps_table(runs: Mapping[str, Trace | Run]) -> pd.DataFrame:
 
 def _second(seen_at: float | None) -> str:
     return "not seen" if seen_at is None else f"{seen_at:.1f} s"
+
+
+def attempts_table(run: Trace | Run) -> pd.DataFrame:
+    """The attempts on the service, one a row, in their order: start and end (s, to the tenth) and outcome."""
+    trace = run.trace if isinstance(run, Run) else run
+    sent = trace.attempts[trace.attempts["service"] != "app"]
+    columns = {"start": sent["time"], "end": sent["time"] + sent["latency"]}
+    shown = {name: [f"{second:.1f} s" for second in seconds] for name, seconds in columns.items()}
+    rows = pd.Index([f"attempt {number}" for number in sent["attempt"]])
+    return pd.DataFrame({**shown, "outcome": sent["outcome"].astype(str).tolist()}, index=rows)

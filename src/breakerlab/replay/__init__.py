@@ -19,7 +19,7 @@ from breakerlab.replay.workload import Bursts, ClosedLoop, Poisson, Workload
 if TYPE_CHECKING:
     from breakerlab.replay.comparison import Comparison, compare
     from breakerlab.replay.metastability import recovery_map
-    from breakerlab.replay.prediction import Prediction, counts, course, predict, with_measured_ways
+    from breakerlab.replay.prediction import Forecast, counts, course, predict, with_measured_ways
 
 __all__ = [
     "App",
@@ -30,11 +30,11 @@ __all__ = [
     "Empirical",
     "Exponential",
     "Fault",
+    "Forecast",
     "Llm",
     "Lognormal",
     "OtherEndpoint",
     "Poisson",
-    "Prediction",
     "RateLimit",
     "ReplayError",
     "Run",
@@ -58,7 +58,7 @@ _LAZY = {
     "Comparison": "comparison",
     "compare": "comparison",
     "recovery_map": "metastability",
-    **dict.fromkeys(("Prediction", "counts", "course", "predict", "with_measured_ways"), "prediction"),
+    **dict.fromkeys(("Forecast", "counts", "course", "predict", "with_measured_ways"), "prediction"),
 }
 
 

@@ -25,7 +25,7 @@ class Comparison:
     baseline: its name. confidence: of the intervals, from 0 to 1. seeds: the seeds that every policy was played with.
     summaries: one row per policy and seed: `policy`, `seed`, and what `Run.summary` says. table: one row per policy
     (but the baseline) and quantity; see `compare`. cut_off: one sentence for each run that was stopped at a limit, so
-    that its summary is of a part.
+    that its summary is of a part. scenario: in which all of them were played, if that is known.
     """
 
     baseline: str
@@ -34,6 +34,7 @@ class Comparison:
     summaries: pd.DataFrame
     table: pd.DataFrame
     cut_off: tuple[str, ...] = ()
+    scenario: Scenario | None = None
 
     def __repr__(self) -> str:
         return "\n".join(_told(self))
@@ -95,7 +96,7 @@ def compare(
     summaries = pd.DataFrame([row for row, _ in played])
     stopped = tuple(f"{name!r}, seed {seed}: {why}" for (name, seed), (_, why) in zip(jobs, played, strict=True) if why)
     table = _table(summaries, list(policies), chosen, confidence)
-    return Comparison(chosen, confidence, tuple(listed), summaries, table, stopped)
+    return Comparison(chosen, confidence, tuple(listed), summaries, table, stopped, scenario)
 
 
 def _checked(policies: Policies, baseline: str | None) -> str:

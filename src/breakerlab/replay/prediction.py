@@ -49,7 +49,7 @@ class Outside(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Prediction:
+class Forecast:
     """A band for each quantity; with probability `confidence` a run keeps to all of them.
 
     table: one row per quantity: `quantity`, `low`, `mean` (of the replicates), `high` and `width` (high minus low); the
@@ -91,7 +91,7 @@ class Prediction:
     def __repr__(self) -> str:
         shown = self.table.round(2).to_string(index=False, max_rows=40)
         return (
-            f"Prediction for {self.name!r} from {self.seeds} replicates: all {len(self.table)} quantities together "
+            f"Forecast for {self.name!r} from {self.seeds} replicates: all {len(self.table)} quantities together "
             f"hold at {self.confidence:.4g}\n{shown}"
         )
 
@@ -104,7 +104,7 @@ def predict(
     seeds: int | Sequence[int] = 400,
     confidence: float = 0.95,
     progress: Progress | None = None,
-) -> Prediction:
+) -> Forecast:
     """A simultaneous band for what `quantities` tells of a run, from replays at many seeds.
 
     The callers are those of the scenario; the seeds vary what differs from one recording to the next, the jitter and
@@ -141,7 +141,7 @@ def predict(
         raise ValueError("quantities must give at least one number by name, and gave none")
     low, high, factor = simultaneous_band(found.to_numpy(np.float64), confidence)
     table = {"quantity": list(found), "low": low, "mean": found.mean().to_numpy(), "high": high, "width": high - low}
-    return Prediction(pd.DataFrame(table), quantities, confidence, len(listed), scenario.name, factor)
+    return Forecast(pd.DataFrame(table), quantities, confidence, len(listed), scenario.name, factor)
 
 
 def _fewest(confidence: float) -> int:

@@ -15,10 +15,10 @@ def summary(trace: Trace) -> dict[str, float]:
 
     requests: logical requests that need the service. answered: those whose caller got an answer while still waiting.
     attempts: attempts sent to the service. amplification: attempts per request. status_503: attempts it refused.
-    rejected: attempts refused locally by the breaker. other_requests, other_failed: on the endpoints that never call
-    the service. pool_peak: most workers in use at a sample. failed_probes and restarts of the app. lost: attempts that
-    the app had in flight when it was killed. median_failure: seconds until a caller knew of a failure, the median; NaN
-    if nobody failed.
+    rejected: attempts refused locally, by a breaker, budget, throttle or full pool, and never sent. other_requests,
+    other_failed: on the endpoints that never call the service. pool_peak: most workers in use at a sample.
+    failed_probes and restarts of the app. lost: attempts that the app had in flight when it was killed. median_failure:
+    seconds until a caller knew of a failure, the median; NaN if nobody failed.
     """
     attempts, events, timeline = trace.attempts, trace.events, trace.timeline(1.0)
     asked = float(timeline["offered"].sum())

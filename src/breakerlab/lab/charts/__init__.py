@@ -1,9 +1,11 @@
 """Charts: each takes logs or runs (or the table of an experiment) and returns a plotly Figure in one style."""
 
+from breakerlab.lab.charts.budgets import budgets
 from breakerlab.lab.charts.circuit import state_diagram
 from breakerlab.lab.charts.contended_row import competing_clients
 from breakerlab.lab.charts.delays import jitter_delays
 from breakerlab.lab.charts.eight_steps import anatomy
+from breakerlab.lab.charts.fates import fates
 from breakerlab.lab.charts.herd import retry_histogram
 from breakerlab.lab.charts.intervals import differences
 from breakerlab.lab.charts.latency import latencies
@@ -21,9 +23,11 @@ __all__ = [
     "amplification",
     "anatomy",
     "answers",
+    "budgets",
     "cascade",
     "competing_clients",
     "differences",
+    "fates",
     "fault_windows",
     "jitter_delays",
     "latencies",

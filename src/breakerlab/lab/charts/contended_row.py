@@ -14,6 +14,7 @@ from breakerlab.lab.contention import PUBLISHED
 from breakerlab.lab.style import INK, JITTER_COLOURS
 
 EXPONENTIAL: Final = "#56B4E9"
+SYMBOLS: Final = {"exponential": "square", "decorrelated": "diamond", "equal": "triangle-up", "none": "cross"}
 TICKS: Final = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)  # s
 TITLES: Final = ("Writes tried until each client has written once", "Time until the last client has written")
 CAPTION: Final = (
@@ -62,7 +63,7 @@ def _draw(figure: go.Figure, name: str, mine: pd.DataFrame, quantity: str, col: 
         name=label,
         mode="lines+markers",
         line={"color": colour, "width": 2},
-        marker={"size": 5},
+        marker={"size": 6, "symbol": SYMBOLS.get(name, "circle")},
         showlegend=False,
         hovertemplate=f"%{{y:.4g}} {quantity} for %{{x}} clients<extra>{label}</extra>",
     )

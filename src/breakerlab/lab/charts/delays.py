@@ -103,7 +103,7 @@ def _draw(figure: go.Figure, name: str, values: np.ndarray[Any, Any], where: dic
 
 def _caption(backoff: Backoff) -> str:
     grows = f"{told(backoff.base)} s times {told(backoff.factor)} for each further attempt, cap {told(backoff.cap)} s"
-    return f"Backoff: {grows}. {DRAWS:,} draws of the policy's own rule for each box."
+    return f"No server: {DRAWS:,} draws of the policy's own rule for each box. Backoff: {grows}."
 
 
 def _explain(figure: go.Figure, cap: float) -> None:

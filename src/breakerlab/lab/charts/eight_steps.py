@@ -1,16 +1,14 @@
 """The anatomy of a meltdown: its eight steps, marked on the time axis of the cascade."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import plotly.graph_objects as go
 
-from breakerlab.lab.charts.model import caption_of
 from breakerlab.lab.charts.rounding import rounded
 from breakerlab.lab.charts.runs import trace_of
 from breakerlab.lab.charts.text import in_lines
 from breakerlab.lab.charts.time_axis import BREAKER_ROW, cascade
-from breakerlab.lab.style import BADGE, CAPTION_FONT, INK
+from breakerlab.lab.style import BADGE, INK
 from breakerlab.replay import Run
 from breakerlab.trace import Trace, eight_steps
 from breakerlab.trace.steps import Step
@@ -19,7 +17,7 @@ ROWS: Final = {1: 2, 2: 1, 3: 2, 4: 1, 5: 3, 6: 4, 7: BREAKER_ROW, 8: BREAKER_RO
 BEFORE, AFTER = 8.0, 24.0  # s shown before the first step and after the last
 LOWER: Final = 0.5  # of the height: above it the restarts are drawn
 LIST_WIDTH: Final = 250  # px
-LIST_STEP: Final = 0.112  # of the plot's height between two entries
+LIST_STEP: Final = 0.123  # of the plot's height between two entries
 
 
 def anatomy(
@@ -31,7 +29,7 @@ def anatomy(
     """
     steps = eight_steps(trace_of(run))
     figure = cascade({name: run}, bin=bin, height=height)
-    figure.update_layout(margin={"l": 88, "r": LIST_WIDTH + 16, "b": 84}, showlegend=True)
+    figure.update_layout(margin_r=LIST_WIDTH + 16, showlegend=True)
     seen = [step for step in steps if step.seen_at is not None]
     for step in seen:
         _mark(figure, step)
@@ -39,7 +37,6 @@ def anatomy(
     if seen and not whole:
         first, last = (pick(step.seen_at for step in seen) for pick in (min, max))
         figure.update_xaxes(range=rounded([max(first - BEFORE, 0.0), last + AFTER]))
-    _add_caption(figure, caption_of({name: run}))
     return figure
 
 
@@ -76,11 +73,3 @@ def _list(figure: go.Figure, steps: tuple[Step, ...]) -> None:
         figure.add_annotation(**beside, y=y, xshift=16, text=f"<b>{step.number}</b>", **_badge())
         font = {"size": 12, "color": INK}
         figure.add_annotation(**beside, y=y, xshift=38, text=text, align="left", showarrow=False, font=font)
-
-
-def _add_caption(figure: go.Figure, text: str) -> None:
-    below: Mapping[str, Any] = {"x": 0, "y": 0, "xref": "paper", "yref": "paper", "xanchor": "left", "yanchor": "top"}
-    told = in_lines(text, 110)
-    figure.add_annotation(
-        name="caption", text=told, **below, yshift=-44, align="left", showarrow=False, font=CAPTION_FONT
-    )

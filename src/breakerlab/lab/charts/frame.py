@@ -11,20 +11,22 @@ NARROWEST: Final = 830  # px: JupyterLab on a 1280 px laptop, its file list open
 CHARACTER: Final = 5.6  # px, of the caption
 CAPTION_LINE: Final = 15  # px
 LEFT: Final = 66  # px, for ticks and the axis title
+DEEPEST: Final = 100  # px from the left edge to a caption, also where names stand left of the plot
 AXIS_TITLES: Final = 46  # px below the plot, for ticks and the axis title
 
 
 def frame(figure: go.Figure, *, height: int, caption: str = "", **margins: int) -> None:
     """Give `figure` the look of all charts. height and margins (l, r, t, b): px. caption: below the chart, any text."""
-    told = in_lines(caption, int((NARROWEST - margins.get("l", LEFT)) / CHARACTER))
-    lines = told.count("<br>") + 1 if told else 0
+    left = margins.get("l", LEFT)
+    indent = min(left, DEEPEST)
+    told = caption_lines(caption, indent)
     below = margins.pop("b", AXIS_TITLES)
     figure.update_layout(
         template="none",
         height=height,
         autosize=True,
         font=FONT,
-        margin={"l": LEFT, "r": 20, "t": 40, "b": below + lines * CAPTION_LINE + (8 if lines else 0), **margins},
+        margin={"l": LEFT, "r": 20, "t": 40, "b": below + caption_height(told), **margins},
         hoverlabel={"namelength": -1},
     )
     title_font = {"size": 12, "color": INK}
@@ -32,10 +34,21 @@ def frame(figure: go.Figure, *, height: int, caption: str = "", **margins: int) 
     figure.update_xaxes(title_font=title_font, title_standoff=4)
     figure.update_yaxes(gridcolor=GRID, zeroline=False, title_font=title_font, title_standoff=8)
     if told:
-        _write_caption(figure, told, below)
+        write_caption(figure, told, below, indent - left)
 
 
-def _write_caption(figure: go.Figure, told: str, below: int) -> None:
+def caption_lines(caption: str, left: int) -> str:
+    """Any text, shown literally, in lines that fit beside a left margin of `left` px."""
+    return in_lines(caption, int((NARROWEST - left) / CHARACTER))
+
+
+def caption_height(told: str) -> int:
+    """Pixels that the lines need."""
+    return (told.count("<br>") + 1) * CAPTION_LINE + 8 if told else 0
+
+
+def write_caption(figure: go.Figure, told: str, below: int, shift: int = 0) -> None:
+    """Put lines, already plain, `below` px under the plot, and `shift` px right of its left edge."""
     figure.add_annotation(
         name="caption",
         text=told,
@@ -46,6 +59,7 @@ def _write_caption(figure: go.Figure, told: str, below: int) -> None:
         yref="paper",
         xanchor="left",
         yanchor="top",
+        xshift=shift,
         yshift=-below,
         align="left",
         showarrow=False,

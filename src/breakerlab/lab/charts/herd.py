@@ -8,8 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from breakerlab.lab.charts.caption import caption_of
 from breakerlab.lab.charts.frame import frame, panel_titles
-from breakerlab.lab.charts.model import caption_of
 from breakerlab.lab.charts.rounding import rounded, told
 from breakerlab.lab.charts.runs import check_runs, trace_of
 from breakerlab.lab.charts.text import shortened
@@ -19,7 +19,10 @@ from breakerlab.trace import Trace
 
 MOST_PANELS: Final = 8
 COLUMNS: Final = 3
+PANELS_WIDE: Final = 690  # px of all panels of a row, in JupyterLab on a laptop
+LEAST: Final = 2  # px of a bar
 OUTLIER: Final = 4.0  # times the median peak: a bar above it is cut, and says so
+LABEL_WIDE: Final = 0.22  # of a panel
 ROOM: Final = 1.25  # of the tallest bar that is not cut
 
 
@@ -46,16 +49,17 @@ def retry_histogram(
         vertical_spacing=0.16,
     )
     limit = _limit([*peaks.values()])
+    longest = max(found["time"][-1] for found in counts.values())
+    width = max(bin, _least_width(until or longest, min(COLUMNS, len(traces))))
     for place, (name, found) in enumerate(counts.items()):
         where = {"row": place // COLUMNS + 1, "col": place % COLUMNS + 1}
-        _draw(figure, name, found, bin, _colour(name, place), where)
+        _draw(figure, name, found, (bin, width), _colour(name, place), where)
         _tell_cut(figure, found, limit, where)
     frame(figure, height=height, caption=f"First attempts in grey. {caption_of(traces)}")
     panel_titles(figure, *titles)
     figure.update_layout(bargap=0, barmode="stack")
     figure.update_yaxes(range=[0, limit])
     figure.update_yaxes(col=1, title_text=f"attempts per {told(bin)} s")
-    longest = max(found["time"][-1] for found in counts.values())
     figure.update_xaxes(range=rounded([-0.015 * longest, until or longest]))
     figure.update_xaxes(row=rows, title_text="time (s)")
     return figure
@@ -83,13 +87,25 @@ def _limit(peaks: list[float]) -> float:
     return ROOM * max(shown, default=1.0) or 1.0
 
 
+def _least_width(seconds: float, columns: int) -> float:
+    """Seconds of two pixels in the narrowest panel; a bar that is thinner would be drawn pale, or not at all."""
+    return float(rounded([LEAST * seconds * columns / PANELS_WIDE])[0] or 0.0)
+
+
 def _colour(name: str, place: int) -> str:
     return JITTER_COLOURS.get(name, LINES[place % len(LINES)].color)
 
 
 def _draw(
-    figure: go.Figure, name: str, found: Mapping[str, Any], bin: float, colour: str, where: Mapping[str, int]
+    figure: go.Figure,
+    name: str,
+    found: Mapping[str, Any],
+    sizes: tuple[float, float],
+    colour: str,
+    where: Mapping[str, int],
 ) -> None:
+    """sizes: of a bin, and of its bar (s)."""
+    bin, width = sizes
     middles = rounded(np.array(found["time"]) + bin / 2.0)
     for column, shade, what in (("first", OFFERED, "first attempts"), ("retries", colour, "retries")):
         kept = [place for place, count in enumerate(found[column]) if count]
@@ -97,7 +113,7 @@ def _draw(
             **where,
             x=[middles[place] for place in kept],
             y=[found[column][place] for place in kept],
-            width=bin,
+            width=width,
             marker={"color": shade, "line_width": 0},
             name=shortened(name, 40),
             showlegend=False,
@@ -106,12 +122,12 @@ def _draw(
 
 
 def _tell_cut(figure: go.Figure, found: Mapping[str, Any], limit: float, where: Mapping[str, int]) -> None:
-    """At each bar of retries that is cut off, how high it is; where they follow closely, at the first."""
-    last = -math.inf
-    gap = 0.18 * (found["time"][-1] or 1.0)
-    for time, count in zip(found["time"], found["retries"], strict=True):
-        if count > limit and time - last > gap:
-            last = time
+    """Beside each bar of retries that is cut off, how high it is; where they follow closely, beside the last."""
+    end = found["time"][-1] or 1.0
+    cut = [(time, count) for time, count in zip(found["time"], found["retries"], strict=True) if count > limit]
+    for (time, count), following in zip(cut, [*(time for time, _ in cut[1:]), math.inf], strict=False):
+        if following - time > LABEL_WIDE * end:
+            side = "right" if time > (1.0 - LABEL_WIDE) * end else "left"
             label = {"showarrow": False, "font": {"size": 11, "color": INK}, "bgcolor": "rgba(255,255,255,0.8)"}
-            place = {"x": time, "y": limit, "xanchor": "left", "yanchor": "top", "xshift": 4}
+            place = {"x": time, "y": limit, "xanchor": side, "yanchor": "top", "xshift": 4 if side == "left" else -4}
             figure.add_annotation(**where, **place, **label, text=f"▲ {count:,}")

@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from breakerlab.lab.charts.caption import caption_of_comparison
 from breakerlab.lab.charts.frame import frame
 from breakerlab.lab.charts.rounding import rounded, told
 from breakerlab.lab.charts.text import shortened
@@ -17,10 +18,10 @@ from breakerlab.replay import Comparison
 
 SHOWN: Final = ("answered", "other_failed", "restarts", "attempts", "status_503", "latency_p90", "failure_p50")
 MOST_QUANTITIES: Final = 10
-MOST_POLICIES: Final = len(LINES)
+MOST_POLICIES: Final = 8
 ROW: Final = 22  # px for each policy in a quantity's row
 BETWEEN: Final = 26  # px between rows, for the ticks
-AROUND: Final = 98  # px, for the heading and the caption
+AROUND: Final = 113  # px, for the heading and three lines of caption
 MINUS: Final = "\N{MINUS SIGN}"
 TELLS: Final = ("higher", "lower")
 
@@ -28,8 +29,8 @@ TELLS: Final = ("higher", "lower")
 def differences(comparison: Comparison, quantities: Sequence[str] = SHOWN, *, height: int | None = None) -> go.Figure:
     """Each policy minus the baseline, seed by seed: the mean of the pairs as a dot, its interval as whiskers.
 
-    comparison: the result of `breakerlab.replay.compare`, with up to three policies besides the baseline. quantities:
-    up to 10 names of its table; each has a scale of its own, with 0 marked. What may be noise is grey and says so.
+    comparison: the result of `breakerlab.replay.compare`, with up to 8 policies besides the baseline. quantities: up to
+    10 names of its table; each has a scale of its own, with 0 marked. What may be noise is grey and says so.
     """
     rows = _rows(comparison.table, quantities)
     policies = list(dict.fromkeys(rows["policy"]))
@@ -42,7 +43,7 @@ def differences(comparison: Comparison, quantities: Sequence[str] = SHOWN, *, he
         mine = rows[rows["quantity"] == name].set_index("policy")
         figure.update_xaxes(row=row, range=_range(mine))
         for place, policy in enumerate(policies):
-            _draw(figure, policy, mine.loc[policy], place, row)
+            _draw(figure, policy, mine.loc[policy], place, row, few=len(policies) <= len(LINES))
         _label_row(figure, name, row, len(policies))
     frame(figure, height=height or AROUND + plot, l=196, r=344, t=34, b=26, caption=_caption(comparison))
     figure.update_xaxes(nticks=5, tickfont={"size": 10}, zeroline=True, zerolinecolor=INK, zerolinewidth=1.2)
@@ -68,9 +69,10 @@ def _range(mine: pd.DataFrame) -> list[float | None]:
     return rounded([min(known) - room, max(known) + room])
 
 
-def _draw(figure: go.Figure, policy: str, found: Any, place: int, row: int) -> None:
+def _draw(figure: go.Figure, policy: str, found: Any, place: int, row: int, few: bool) -> None:
+    """few: of the policies, so that each has a colour."""
     tells = found["verdict"] in TELLS
-    colour = LINES[place].color if tells else NOISE
+    colour = (LINES[place] if few else LINES[1]).color if tells else NOISE
     values = [found["low"], found["difference"], found["high"]]
     if np.isfinite(values).all():
         low, middle, high = rounded(values)
@@ -132,7 +134,7 @@ def _heading(text: str) -> dict[str, Any]:
 def _caption(comparison: Comparison) -> str:
     stopped = f" {len(comparison.cut_off)} runs were stopped at a limit." if comparison.cut_off else ""
     return (
-        f"{len(comparison.seeds)} seeds, each played under every policy; intervals hold at "
-        f"{100.0 * comparison.confidence:.3g} % for a quantity over all policies together. "
-        f"Noise: these seeds do not tell the two apart.{stopped}"
+        f"{len(comparison.seeds)} seeds, each under every policy; intervals hold at "
+        f"{100.0 * comparison.confidence:.3g} % over all policies together. "
+        f"Noise: these seeds do not tell the two apart.{stopped} {caption_of_comparison(comparison)}"
     )

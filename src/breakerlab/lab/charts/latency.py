@@ -8,8 +8,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from breakerlab.lab.charts.caption import caption_of
 from breakerlab.lab.charts.frame import beside, frame, panel_titles
-from breakerlab.lab.charts.model import caption_of
 from breakerlab.lab.charts.rounding import percent, rounded
 from breakerlab.lab.charts.runs import check_runs, lines, trace_of
 from breakerlab.lab.charts.spread import spread

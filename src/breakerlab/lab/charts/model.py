@@ -1,41 +1,41 @@
-"""The server model behind a chart, in a line or two: a claim comes with its evidence."""
+"""The server model behind a chart, in words: a claim comes with its evidence."""
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Sequence
+from typing import Final
 
-from breakerlab.lab.charts.rounding import told
-from breakerlab.lab.charts.runs import trace_of, was_logged
-from breakerlab.replay import Run, Service
+from breakerlab.lab.charts.rounding import percent, told
+from breakerlab.replay import App, Fault, Scenario, Service
 from breakerlab.replay.distribution import Constant, Distribution, Empirical, Exponential, Llm, Lognormal
-from breakerlab.trace import Trace
-from breakerlab.trace.facts import recorded_parameter
 
-NO_LIMIT = 100_000  # slots or workers: as good as none
-DISCIPLINES = {"fifo": "first in, first out", "lifo": "last in, first out", "deadline": "fifo, late work dropped"}
+NO_LIMIT: Final = 100_000  # slots or workers: as good as none
+MOST_FAULTS: Final = 2  # told one by one
+DISCIPLINES: Final = {"fifo": "FIFO", "lifo": "LIFO", "deadline": "FIFO, late work dropped"}
 
 
-def caption_of(runs: Mapping[str, Trace | Run]) -> str:
-    """What the runs of one chart are drawn from: the model of the first simulated run, or what was recorded."""
-    simulated = [run for run in runs.values() if isinstance(run, Run)]
-    if simulated:
-        run = simulated[0]
-        seeds = f"seed {run.seed}"
-        return f"Simulated: {service_told(run.scenario.service)}; {_app_told(run)}; {seeds}."
-    return _recorded(trace_of(next(iter(runs.values()))))
+def scenario_told(scenario: Scenario) -> tuple[str, ...]:
+    """Service, faults, app and loop, each in a few words."""
+    loop = "closed loop" if scenario.is_closed_loop else "open loop"
+    return service_told(scenario.service), faults_told(scenario.faults), app_told(scenario.app), loop
 
 
 def service_told(service: Service) -> str:
-    """The service's slots, queue and service time, in words."""
-    places = "queue without limit" if service.queue_limit is None else f"queue of {service.queue_limit}"
-    order = "" if service.queue_limit == 0 else f", {DISCIPLINES[service.discipline]}"
+    """The service's slots, queue and service time: "8 slots, queue 8, FIFO, lognormal, mean 0.3 s, sigma 0.5"."""
     if service.slots >= NO_LIMIT:
-        return f"service without limit of slots, {time_told(service.time)}"
-    slots = "1 slot" if service.slots == 1 else f"{service.slots:,} slots"
-    return f"service with {slots}, {places}{order}, {time_told(service.time)}"
+        return f"slots without limit, {time_told(service.time)}"
+    return f"{places_told(service.slots, service.queue_limit, service.discipline)}, {time_told(service.time)}"
+
+
+def places_told(slots: int, queue: int | None, discipline: str = "") -> str:
+    """Where attempts are worked on, and where they wait; in which order, if that is given and somebody can wait."""
+    working = "1 slot" if slots == 1 else f"{slots:,} slots"
+    waiting = {None: "queue without limit", 0: "no queue"}.get(queue, f"queue {queue:,}" if queue else "")
+    order = "" if queue == 0 or not discipline else f", {DISCIPLINES[discipline]}"
+    return f"{working}, {waiting}{order}"
 
 
 def time_told(time: Distribution) -> str:
-    """How long an attempt takes, in words."""
+    """How long an attempt takes."""
     match time:
         case Constant(value):
             return f"constant {told(value)} s"
@@ -46,32 +46,52 @@ def time_told(time: Distribution) -> str:
         case Empirical(values):
             return f"one of {len(values):,} measured times"
         case Llm():
-            slower = f", up to {told(1.0 + time.slowdown)} times as long when full" if time.slowdown else ""
-            return f"{told(time.first_token)} s + {told(1000.0 * time.per_token)} ms per token{slower}"
+            return llm_time_told(time.first_token, time.per_token, time.slowdown)
     return "a service time of its own"
 
 
-def _app_told(run: Run) -> str:
-    app, loop = run.scenario.app, "closed" if run.scenario.is_closed_loop else "open"
+def llm_time_told(first_token: float, per_token: float, slowdown: float) -> str:
+    """Seconds to the first token, seconds for each, and by how much longer when all slots are taken."""
+    slower = f", {told(1.0 + slowdown)} times that when full" if slowdown else ""
+    return f"{told(first_token)} s + {told(1000.0 * per_token)} ms per token{slower}"
+
+
+def faults_told(faults: Sequence[Fault]) -> str:
+    """When the service is in trouble, and in which: "fault 30 to 60 s at 1/8"."""
+    if len(faults) > MOST_FAULTS:
+        return f"{len(faults)} faults"
+    return ", ".join(f"{window_told(fault.start, fault.end)}{_trouble(fault)}" for fault in faults) or "no fault"
+
+
+def window_told(start: float, end: float, capacity: float = 1.0) -> str:
+    """The seconds of a fault, and the share of the capacity that is left, if not all."""
+    until = f" to {told(end)} s" if math.isfinite(end) else " s on"
+    return f"fault {told(start)}{until}{_left(capacity)}"
+
+
+def share_told(share: float) -> str:
+    """A share as one part of so many, or else in percent: "1/8", "30 %"."""
+    parts = 1.0 / share if share else math.inf
+    return f"1/{parts:.0f}" if parts < NO_LIMIT and parts == round(parts) else percent(share)
+
+
+def _left(capacity: float) -> str:
+    return "" if capacity == 1.0 else f" at {share_told(capacity)}"
+
+
+def _trouble(fault: Fault) -> str:
+    longer = f" at {told(fault.latency)} times the time" if fault.latency != 1.0 else ""
+    kinds = (("refused", fault.refuse), ("hang", fault.hang), (f"answered {fault.status}", fault.error))
+    struck = [f"{percent(share)} {what}" for what, share in kinds if share]
+    return f"{_left(fault.capacity)}{longer}{': ' if struck else ''}{', '.join(struck)}"
+
+
+def app_told(app: App) -> str:
+    """How many workers call the service."""
     several = f"{app.instances} instances of " if app.instances > 1 else ""
-    workers = "no limit of workers" if app.workers >= NO_LIMIT else f"{app.workers:,} workers"
-    return f"app with {several}{workers}; {loop} loop"
+    return f"app with {several}{workers_told(app.workers)}"
 
 
-def _recorded(trace: Trace) -> str:
-    """Only numbers count: a header may hold anything."""
-    slots, queue, workers = (_number(trace, *path) for path in (("service", "slots"), ("service", "queue_limit"),
-                                                               ("app", "workers")))  # fmt: skip
-    parts = [
-        "" if slots is None else f"service with {slots:,} slots",
-        "" if queue is None else f"queue of {queue:,}",
-        "" if workers is None else f"app with {workers:,} workers",
-    ]
-    known = ", ".join(part for part in parts if part)
-    kind = "Recorded" if was_logged(trace) else "Simulated"
-    return f"{kind}: {known}." if known else f"{kind}; the log does not say on what service."
-
-
-def _number(trace: Trace, *path: str) -> Any:
-    value = recorded_parameter(trace.source.facts, *path)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def workers_told(workers: int) -> str:
+    """A number of workers."""
+    return "workers without limit" if workers >= NO_LIMIT else f"{workers:,} workers"

@@ -1,5 +1,6 @@
 """What every chart asks of a log or a run: its trace, its line, its fault windows."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ def check_runs(chart: str, runs: Mapping[str, Any], most: int) -> None:
             raise ValueError(f"{chart} draws a Trace or a Run, and {plain(str(name))!r} is a {type(run).__name__}")
 
 
+LATEST: Final = 1e10  # s
 NICE_BINS: Final = (2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0, 21600.0, 86400.0, 604800.0)
 MOST_BINS: Final = 400
 
@@ -45,10 +47,15 @@ def _span(trace: Trace) -> float:
 
 
 def lines(runs: Mapping[str, Trace | Run]) -> dict[str, Line]:
-    """The line of each run, by its name: black for what was logged (dots beside others), colours for simulated runs."""
-    free = iter(LINES)
-    logged = LOGGED if len(runs) > 1 else LOGGED_ALONE
-    return {name: logged if was_logged(run) else next(free) for name, run in runs.items()}
+    """The line of each run, by its name.
+
+    A log is black: dots beside simulated runs, solid alone. Other runs have colours, and so have logs among themselves.
+    """
+    logs = [name for name, run in runs.items() if was_logged(run)]
+    if len(runs) == len(logs) == 1:
+        return {logs[0]: LOGGED_ALONE}
+    free, black = iter(LINES), logs[:1] if len(logs) < len(runs) else []
+    return {name: LOGGED if name in black else next(free) for name in runs}
 
 
 def fault_windows(trace: Trace) -> list[tuple[float, float, float]]:
@@ -57,6 +64,11 @@ def fault_windows(trace: Trace) -> list[tuple[float, float, float]]:
     windows = []
     for fault in faults if isinstance(faults, list) else ():
         values = [fault.get(key) for key in ("start", "end", "capacity")] if isinstance(fault, Mapping) else []
-        if len(values) == 3 and all(isinstance(value, int | float) for value in values):
+        if len(values) == 3 and all(_is_number(value) for value in values):
             windows.append((float(values[0]), float(values[1]), float(values[2])))
     return windows
+
+
+def _is_number(value: object) -> bool:
+    """Whether it can be drawn; NaN, and an integer that no float holds, cannot."""
+    return isinstance(value, int | float) and (-LATEST <= value <= LATEST or value == math.inf)

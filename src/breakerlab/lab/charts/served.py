@@ -7,8 +7,8 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from breakerlab.lab.charts.caption import caption_of
 from breakerlab.lab.charts.frame import frame, panel_titles
-from breakerlab.lab.charts.model import caption_of
 from breakerlab.lab.charts.rounding import rounded
 from breakerlab.lab.charts.runs import bin_for, check_runs, fault_windows, trace_of
 from breakerlab.lab.charts.text import shortened

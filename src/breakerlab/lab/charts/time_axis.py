@@ -9,6 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from breakerlab.lab.charts.caption import caption_of
+from breakerlab.lab.charts.frame import caption_height, caption_lines, write_caption
+from breakerlab.lab.charts.model import share_told
 from breakerlab.lab.charts.rounding import rounded
 from breakerlab.lab.charts.runs import bin_for, check_runs, fault_windows, lines, trace_of
 from breakerlab.lab.charts.text import plain
@@ -21,6 +24,7 @@ from breakerlab.lab.style import (
     LINES,
     OFFERED,
     OFFERED_AREA,
+    TITLE_FONT,
     Line,
 )
 from breakerlab.replay import Run
@@ -49,6 +53,8 @@ PANELS: Final = (
 )
 BREAKER_ROW: Final = 5
 POOL_ROW: Final = 3
+LEFT: Final = 88  # px, for the names of the breaker's states
+AXIS_TITLES: Final = 44  # px below the plot, for ticks and the axis title
 
 # drawn from bottom to top in the order of getting worse; the trace says 0 closed, 1 open, 2 half-open
 _STATE_HEIGHTS: Final = (0.0, 2.0, 1.0)
@@ -59,7 +65,7 @@ _RESTART_HEIGHT: Final = 3.0
 def cascade(runs: Mapping[str, Trace | Run], *, bin: float | None = None, height: int = 640) -> go.Figure:
     """The cascade of up to three runs, laid over one another: load, 503s, pool, other endpoints, breaker, answers.
 
-    runs: a name for the legend, and a log or run. A `Trace` that was logged is drawn dotted in black. bin: seconds,
+    runs: a name for the legend, and a log or run. A log beside simulated runs is drawn dotted in black. bin: seconds,
     over which rates are means; None for 2, or for more where a log is long. height: pixels. The offered
     load and the fault window are those of the first run. Raises ValueError for no run, or for more than three.
     """
@@ -79,7 +85,7 @@ def cascade(runs: Mapping[str, Trace | Run], *, bin: float | None = None, height
     figure.add_scatter(row=1, col=1, x=first["time"], y=first["offered"], **_offered_style())
     for (name, line), values in zip(lines(runs).items(), drawn.values(), strict=True):
         _draw_run(figure, name, line, values)
-    _lay_out(figure, height)
+    _lay_out(figure, height, caption_lines(caption_of(runs), LEFT))
     _shade_faults(figure, setting)
     _draw_pool_limit(figure, setting)
     return figure
@@ -164,13 +170,13 @@ def _draw_run(figure: go.Figure, name: str, line: Line, values: Mapping[str, lis
     )
 
 
-def _lay_out(figure: go.Figure, height: int) -> None:
+def _lay_out(figure: go.Figure, height: int, caption: str) -> None:
     figure.update_layout(
         template="none",
         height=height,
         autosize=True,
         font=FONT,
-        margin={"l": 74, "r": 16, "t": 56, "b": 44},
+        margin={"l": LEFT, "r": 16, "t": 56, "b": AXIS_TITLES + caption_height(caption)},
         legend={"orientation": "h", "x": 0, "y": 1.05, "yanchor": "bottom", "font": {"size": 13}},
         hovermode="x",
         uirevision="keep",
@@ -180,9 +186,11 @@ def _lay_out(figure: go.Figure, height: int) -> None:
     for row, panel in enumerate(PANELS, start=1):
         figure.update_yaxes(row=row, col=1, title={"text": panel.unit, "font": {"size": 11}})
     heights = list(range(len(_STATE_NAMES)))
-    figure.update_yaxes(row=BREAKER_ROW, col=1, tickvals=heights, ticktext=_STATE_NAMES, range=[-0.4, 3.6])
-    figure.update_xaxes(row=len(PANELS), col=1, title={"text": "time (s)", "standoff": 4})
+    states = {"tickvals": heights, "ticktext": _STATE_NAMES, "tickfont": {"size": 11}, "range": [-0.4, 3.6]}
+    figure.update_yaxes(row=BREAKER_ROW, col=1, **states)
+    figure.update_xaxes(row=len(PANELS), col=1, title={"text": "time (s)", "standoff": 4, "font": TITLE_FONT})
     figure.update_annotations(x=0, xanchor="left", font={"size": 12, "color": INK})
+    write_caption(figure, caption, AXIS_TITLES)
 
 
 def _shade_faults(figure: go.Figure, trace: Trace) -> None:
@@ -194,7 +202,7 @@ def _fault_in_legend(figure: go.Figure, trace: Trace) -> None:
     windows = fault_windows(trace)
     if windows:
         short = sorted({capacity for _, _, capacity in windows if capacity < 1.0})
-        kept = " and ".join(f"{share:.3g}" for share in short)
+        kept = " and ".join(map(share_told, short))
         label = f"fault: LLM at {kept} of its capacity" if short else "fault of the LLM"
         marker = {"symbol": "square", "size": 14, "color": FAULT_IN_LEGEND}
         figure.add_scatter(row=1, col=1, x=[None], y=[None], name=label, mode="markers", marker=marker)

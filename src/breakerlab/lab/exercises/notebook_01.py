@@ -26,15 +26,4 @@ EXERCISES = (
             Case({"attempts": 3, "attempt_seconds": 10.0, "delay": 2.0}, 34.0, "when every attempt times out"),
         ),
     ),
-    Exercise(
-        name="seconds_until_pool_full",
-        task="give after how many seconds `workers` idle workers are all taken, if `rate` requests come per "
-        "second and each holds its worker for `held` seconds; infinity if that never happens.",
-        why="below rate x held = workers the pool never fills; above, a pool of any size fills in seconds.",
-        cases=(
-            Case({"workers": 48, "rate": 9.0, "held": 18.0}, 48 / 9, "before the first worker is given back"),
-            Case({"workers": 48, "rate": 8.0, "held": 12.0}, 6.0, "a shorter stay still fills it"),
-            Case({"workers": 48, "rate": 9.0, "held": 0.5}, float("inf"), "4.5 workers are enough for this load"),
-        ),
-    ),
 )

@@ -6,18 +6,6 @@ OK, FAIL = True, False
 
 EXERCISES = (
     Exercise(
-        name="opens_after_consecutive",
-        task="give the number of the call (from 1) whose failure opens a circuit that opens after `threshold` "
-        "failures in a row, or None; `outcomes` are True for a success and False for a failure.",
-        why="one success sets the count back, so a service that fails four times in five may never open this circuit.",
-        cases=(
-            Case({"outcomes": [FAIL, FAIL, FAIL], "threshold": 3}, 3),
-            Case({"outcomes": [FAIL, FAIL, OK, FAIL, FAIL, FAIL], "threshold": 3}, 6, "a success sets the count to 0"),
-            Case({"outcomes": [FAIL, FAIL, FAIL, FAIL, OK] * 4, "threshold": 5}, None, "at 80 % failures"),
-            Case({"outcomes": [], "threshold": 1}, None, "before the first call"),
-        ),
-    ),
-    Exercise(
         name="opens_after_rate",
         task="give the number of the call (from 1) at which a circuit opens because at least `rate` of the last "
         "`window` calls failed, judged from `minimum_calls` calls on, or None.",
@@ -57,17 +45,6 @@ EXERCISES = (
             Case({"waiting": 32, "permits": 3, "in_flight": 2}, 1, "two permits are taken"),
             Case({"waiting": 2, "permits": 5, "in_flight": 0}, 2, "nobody else waits"),
             Case({"waiting": 4, "permits": 1, "in_flight": 1}, 0, "the only permit is taken"),
-        ),
-    ),
-    Exercise(
-        name="calls_until_trip",
-        task="give the mean number of calls until `threshold` failures in a row, each with `probability`, in (0, 1).",
-        why="a renewal argument: at 50 % failures five in a row come after 62 calls, at 20 % after 3905. Rare "
-        "is not never.",
-        cases=(
-            Case({"probability": 0.5, "threshold": 1}, 2.0, "the mean of a geometric distribution"),
-            Case({"probability": 0.5, "threshold": 5}, 62.0),
-            Case({"probability": 0.2, "threshold": 5}, 3905.0),
         ),
     ),
 )

@@ -15,17 +15,6 @@ def _tail(n: int, p: float, k: int) -> float:
 
 EXERCISES = (
     Exercise(
-        name="backoff_limit",
-        task="give the delay before the jitter is drawn: `base` seconds, doubled after each failed `attempt` but "
-        "the first, and never more than `cap`.",
-        why="the first retry waits for the base, and from some attempt on only the cap counts.",
-        cases=(
-            Case({"base": 1.0, "cap": 60.0, "attempt": 1}, 1.0, "after the first failure"),
-            Case({"base": 0.5, "cap": 60.0, "attempt": 4}, 4.0),
-            Case({"base": 1.0, "cap": 60.0, "attempt": 7}, 60.0, "64 s would pass the cap"),
-        ),
-    ),
-    Exercise(
         name="full_jitter_delay",
         task="give the delay with full jitter after failed `attempt`, for a uniform draw `u` in [0, 1): the "
         "doubling term is capped, then drawn below.",
@@ -36,20 +25,6 @@ EXERCISES = (
             Case({"base": 1.0, "cap": 20.0, "attempt": 4, "u": 0.5}, 4.0),
             Case({"base": 1.0, "cap": 20.0, "attempt": 9, "u": 0.5}, 10.0, "the cap bounds the term before the draw"),
             Case({"base": 2.0, "cap": 20.0, "attempt": 3, "u": 0.0}, 0.0, "full jitter may not wait at all"),
-        ),
-    ),
-    Exercise(
-        name="decorrelated_delay",
-        task="give the delay with decorrelated jitter: drawn by `u` in [0, 1) between `base` and three times the "
-        "`previous` delay, then at most `cap`; the first has `previous` 0 and counts as after a delay of "
-        "`base`.",
-        why="here the cap comes after the draw: two draws in five end exactly at it, and those callers march in "
-        "step again.",
-        cases=(
-            Case({"base": 1.0, "cap": 20.0, "previous": 0.0, "u": 0.5}, 2.0, "between 1 and 3 s"),
-            Case({"base": 1.0, "cap": 20.0, "previous": 4.0, "u": 0.5}, 6.5, "between 1 and 12 s"),
-            Case({"base": 1.0, "cap": 20.0, "previous": 15.0, "u": 0.9}, 20.0, "40.6 s pass the cap"),
-            Case({"base": 1.0, "cap": 20.0, "previous": 4.0, "u": 0.0}, 1.0, "never below the base"),
         ),
     ),
     Exercise(
