@@ -136,3 +136,28 @@ def _one_attempt(endpoint: str) -> dict[str, object]:
         "attempt": np.array([1]),
         "endpoint": (np.array([0]), (endpoint,)),
     }
+
+
+def test_panels_can_be_left_out(naive: Run, guarded: Run) -> None:
+    runs = {"naive": naive, "guarded": guarded}
+    whole, part = cascade(runs), cascade(runs, columns=("breaker", "goodput"))
+    for row, of_all in enumerate((1, 5, 6), start=1):
+        assert drawn(part, "guarded", row).y == drawn(whole, "guarded", of_all).y
+    layout = part.layout
+    assert list(layout.yaxis2.ticktext) == ["closed", "half-open", "open", "app restarts"]
+    assert layout.xaxis3.title.text == "time (s)"
+    assert "xaxis4" not in layout
+    assert layout.height < whole.layout.height
+    assert not [mark for mark in cascade(runs, columns=("goodput",)).data if mark.marker.symbol == "x"]
+
+
+def test_the_limit_of_the_pool_is_drawn_in_its_panel_or_not_at_all(naive: Run) -> None:
+    lines = [shape for shape in cascade({"naive": naive}, columns=("pool",)).layout.shapes if shape.type == "line"]
+    assert [(line.yref, line.y0) for line in lines] == [("y2", 48)]
+    without = cascade({"naive": naive}, columns=("goodput",))
+    assert not [shape for shape in without.layout.shapes if shape.type == "line"]
+
+
+def test_an_unknown_column_is_refused(naive: Run) -> None:
+    with pytest.raises(ValueError, match="cascade has no column 'speed'; it has attempts, status_503"):
+        cascade({"naive": naive}, columns=("speed",))

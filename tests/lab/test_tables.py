@@ -1,6 +1,9 @@
 """The tables that say what changed."""
 
+import pytest
+
 from breakerlab.lab import attempts_table, eight_steps_table, what_changed
+from breakerlab.lab.tables import counts, speed_and_answers
 from breakerlab.policy import Policy, Retry, RetryBudget
 from breakerlab.replay import Run, Scenario, replay
 
@@ -44,3 +47,21 @@ def test_attempts_are_listed_with_start_end_and_outcome(guarded: Run) -> None:
     assert table.index[0] == "attempt 1"
     assert table.iloc[0].tolist() == [f"{first['time']:.1f} s", f"{ends:.1f} s", first["outcome"]]
     assert len(table) == (attempts["service"] == "llm").sum()
+
+
+def test_speed_stands_beside_answers(naive: Run, guarded: Run) -> None:
+    """A refusal is quick: the 95th percentile is of all callers, whatever they were told."""
+    table = speed_and_answers({"naive": naive, "guarded": guarded})
+    latency = guarded.requests["latency"].sort_values().to_numpy()
+    told = table.loc["guarded", "95 % of all callers hear something within"]
+    assert float(told.removesuffix(" s")) == pytest.approx(latency[int(0.95 * len(latency))], abs=0.05)
+    assert table.loc["naive", "answered while the caller waited"] == f"{naive.summary()['success_rate']:.1%}"
+
+
+def test_counts_of_runs_with_a_number_more(naive: Run, guarded: Run) -> None:
+    table = counts({"naive": naive, "guarded": guarded}, "latency_p90")
+    n = guarded.summary()
+    assert list(table.columns) == ["requests", "answered", "attempts", "refused", "latency, 90 % (s)"]
+    assert list(table.loc["guarded"])[:2] == [f"{n['requests']:,.0f}", f"{n['answered']:,.0f}"]
+    assert table.loc["guarded", "refused"] == f"{n['rejected']:,.0f}" != "0"
+    assert table.loc["guarded", "latency, 90 % (s)"] == f"{n['latency_p90']:.2f}"

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from breakerlab.policy import Backoff, Breaker, Policy, Retry, RetryBudget
-from breakerlab.replay import App, Fault, Llm, OtherEndpoint, Scenario, Service, replay
+from breakerlab.replay import (
+    App,
+    Bursts,
+    Constant,
+    Fault,
+    Llm,
+    OtherEndpoint,
+    Scenario,
+    Service,
+    replay,
+)
 
 ONE_SECOND = {"time": Llm(1.0, 0.0, 0.0)}
 FIXED = Backoff(base=2.0, factor=1.0, cap=2.0, jitter="none")
@@ -428,3 +438,18 @@ def test_the_summary_counts_what_the_tables_hold(arrivals, rows) -> None:
     assert summary["pool_peak"] == 12
     assert len(run.requests) == 600
     assert run.timeline(5.0)["attempts"].sum() * 5.0 == pytest.approx(len(llm))
+
+
+# ---- one event that makes many others
+
+
+@pytest.mark.parametrize("interpreted", [False, True], ids=["compiled", "interpreted"])
+def test_a_fault_may_end_for_more_waiting_work_than_the_tables_began_with(interpreted: bool) -> None:
+    """700 wait, each with its timeout in the calendar; at second 10 all of them are served at once."""
+    app = App(workers=1000, pool_timeout=60.0, caller_timeout=60.0)
+    crowd = Bursts(size=700, every=3600.0)
+    service = Service(slots=1000, queue_limit=None, time=Constant(1.0))
+    scenario = Scenario(crowd, service, app, (Fault(0.0, 10.0, capacity=0.0),), duration=30.0)
+    run = replay(scenario, Policy(timeout=60.0), interpreted=interpreted)
+    assert run.summary()["answered"] == 700
+    assert run.summary()["latency_p99"] == pytest.approx(11.0)

@@ -5,6 +5,7 @@ from typing import Final
 
 import pandas as pd
 
+from breakerlab.lab.quantities import quantity
 from breakerlab.replay import Run, summary
 from breakerlab.trace import Trace, eight_steps
 
@@ -22,6 +23,8 @@ ROWS: Final = {
     "Restarts of the app": "restarts",
     "LLM attempts lost in a restart": "lost",
 }
+
+COUNTS: Final = {"requests": "requests", "answered": "answered", "attempts": "attempts", "refused": "rejected"}
 
 
 def what_changed(runs: Mapping[str, Trace | Run]) -> pd.DataFrame:
@@ -59,3 +62,30 @@ def attempts_table(run: Trace | Run) -> pd.DataFrame:
     shown = {name: [f"{second:.1f} s" for second in seconds] for name, seconds in columns.items()}
     rows = pd.Index([f"attempt {number}" for number in sent["attempt"]])
     return pd.DataFrame({**shown, "outcome": sent["outcome"].astype(str).tolist()}, index=rows)
+
+
+def counts(runs: Mapping[str, Run], *more: str) -> pd.DataFrame:
+    """What came of requests and attempts: one row per run. more: further names of `Run.summary`, as columns."""
+    rows = {name: [_rounded(run.summary()[key]) for key in (*COUNTS.values(), *more)] for name, run in runs.items()}
+    titles = [*COUNTS, *(_title(key) for key in more)]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=titles)
+
+
+def _title(key: str) -> str:
+    known = quantity(key)
+    return f"{known.label} ({known.unit})" if known.unit else known.label
+
+
+def _rounded(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) else f"{value:.2f}"
+
+
+def speed_and_answers(runs: Mapping[str, Run]) -> pd.DataFrame:
+    """How fast all callers heard something, beside how many were answered: one row per run."""
+    rows = {name: _speed_and_answers(run) for name, run in runs.items()}
+    titles = ["95 % of all callers hear something within", "answered while the caller waited"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=titles)
+
+
+def _speed_and_answers(run: Run) -> list[str]:
+    return [f"{run.requests['latency'].quantile(0.95):.2f} s", f"{run.summary()['success_rate']:.1%}"]

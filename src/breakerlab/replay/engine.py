@@ -124,14 +124,22 @@ def has_room(w: World) -> bool:
     clock.sure_events -= 1
     if clock.sure_events > 0:
         return True
-    if clock.scheduled >= clock.calendar_room and not forget_stale_events(w):
+    if clock.scheduled + for_all_at_once(w) >= clock.calendar_room and not forget_stale_events(w):
         return False
     room = min(clock.rows_room - clock.rows, clock.requests_room - clock.arrived)
     room = min(room, clock.events_room - clock.events, clock.samples_room - clock.samples)
     room = min(room, clock.asked_room - clock.asked, clock.calls_room - w.stores[CALLS].used)
-    room = min(room, clock.jobs_room - w.stores[JOBS].used, clock.calendar_room - clock.scheduled)
+    # an event's lines may be those of new calls and jobs, each of which then needs up to three more in the calendar
+    calendar_room = (clock.calendar_room - clock.scheduled - for_all_at_once(w)) // 4
+    room = min(room, clock.jobs_room - w.stores[JOBS].used, calendar_room)
     clock.sure_events = room // (MOST_LINES * w.app[0].instances)
     return bool(room >= 0)
+
+
+def for_all_at_once(w: World) -> int:
+    """Lines of the calendar that one event may need: a fault ends, and all that waits is served; an instance is killed,
+    and all its callers go away."""
+    return int(w.stores[CALLS].used + 2 * w.stores[JOBS].used)
 
 
 def forget_stale_events(w: World) -> bool:
@@ -145,7 +153,7 @@ def forget_stale_events(w: World) -> bool:
             kept += 1
     clock.scheduled = kept
     restore_order(w)
-    return bool(2 * kept <= clock.calendar_room)
+    return bool(2 * (kept + for_all_at_once(w)) <= clock.calendar_room)
 
 
 def is_to_come(w: World, kind: int, subject: int) -> bool:

@@ -117,7 +117,7 @@ def enlarged(w: World) -> World:
     clock, spare = tables.first_of(w.clock), 2 * MARGIN * w.app["instances"][0]
     growing = {"rows": clock.rows, "requests": clock.arrived, "events": clock.events, "samples": clock.samples}
     calls, jobs = w.stores["used"]
-    growing |= {"asked": clock.asked, "calls": calls, "jobs": jobs, "calendar": clock.scheduled}
+    growing |= {"asked": clock.asked, "calls": calls, "jobs": jobs, "calendar": clock.scheduled + calls + 2 * jobs}
     larger = {name: _doubled(getattr(w, name), used + spare) for name, used in growing.items()}
     larger["parts"] = _doubled(w.parts, tables.LAYERS * (calls + spare))
     return measured(w._replace(**larger))

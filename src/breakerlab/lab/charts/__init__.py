@@ -5,6 +5,7 @@ from breakerlab.lab.charts.circuit import state_diagram
 from breakerlab.lab.charts.contended_row import competing_clients
 from breakerlab.lab.charts.delays import jitter_delays
 from breakerlab.lab.charts.eight_steps import anatomy
+from breakerlab.lab.charts.false_trips import false_trips
 from breakerlab.lab.charts.fates import fates
 from breakerlab.lab.charts.herd import retry_histogram
 from breakerlab.lab.charts.intervals import differences
@@ -13,6 +14,7 @@ from breakerlab.lab.charts.load import amplification
 from breakerlab.lab.charts.metastable import recovery_map
 from breakerlab.lab.charts.runs import fault_windows, lines
 from breakerlab.lab.charts.served import answers
+from breakerlab.lab.charts.small_clients import small_clients
 from breakerlab.lab.charts.text import plain
 from breakerlab.lab.charts.time_axis import MOST_RUNS, PANELS, Panel, cascade, series
 
@@ -27,6 +29,7 @@ __all__ = [
     "cascade",
     "competing_clients",
     "differences",
+    "false_trips",
     "fates",
     "fault_windows",
     "jitter_delays",
@@ -36,5 +39,6 @@ __all__ = [
     "recovery_map",
     "retry_histogram",
     "series",
+    "small_clients",
     "state_diagram",
 ]

@@ -1,6 +1,6 @@
 """The cascade on one time axis, for any log, recording or simulated run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -51,10 +51,13 @@ PANELS: Final = (
     Panel("Breaker state, and restarts of the app", "", "breaker"),
     Panel("LLM answers that reached a waiting caller", "per s", "goodput"),
 )
-BREAKER_ROW: Final = 5
-POOL_ROW: Final = 3
+ALL: Final = tuple(panel.column for panel in PANELS)
+BREAKER_ROW: Final = ALL.index("breaker") + 1  # where all panels are drawn
 LEFT: Final = 88  # px, for the names of the breaker's states
+TOP: Final = 56  # px above the plot, for the legend and the first title
 AXIS_TITLES: Final = 44  # px below the plot, for ticks and the axis title
+OF_A_HEIGHT: Final = 130  # px that no panel takes: all that is above and below, the caption included
+PANEL: Final = 85  # px
 
 # drawn from bottom to top in the order of getting worse; the trace says 0 closed, 1 open, 2 half-open
 _STATE_HEIGHTS: Final = (0.0, 2.0, 1.0)
@@ -62,21 +65,31 @@ _STATE_NAMES: Final = ("closed", "half-open", "open", "app restarts")
 _RESTART_HEIGHT: Final = 3.0
 
 
-def cascade(runs: Mapping[str, Trace | Run], *, bin: float | None = None, height: int = 640) -> go.Figure:
+def cascade(
+    runs: Mapping[str, Trace | Run],
+    *,
+    bin: float | None = None,
+    height: int | None = None,
+    columns: Sequence[str] = ALL,
+) -> go.Figure:
     """The cascade of up to three runs, laid over one another: load, 503s, pool, other endpoints, breaker, answers.
 
     runs: a name for the legend, and a log or run. A log beside simulated runs is drawn dotted in black. bin: seconds,
-    over which rates are means; None for 2, or for more where a log is long. height: pixels. The offered
-    load and the fault window are those of the first run. Raises ValueError for no run, or for more than three.
+    over which rates are means; None for 2, or for more where a log is long. height: pixels; None for what the panels
+    need. columns: of `PANELS`, to leave panels out; the first, "attempts", is always drawn. The offered load and the
+    fault window are those of the first run. Raises ValueError for no run, more than three, or an unknown column.
     """
     check_runs("cascade", runs, MOST_RUNS)
+    panels = _chosen(columns)
+    height = height or OF_A_HEIGHT + PANEL * len(panels)
+    caption = caption_lines(caption_of(runs), LEFT)
     setting = trace_of(next(iter(runs.values())))
     figure = make_subplots(
-        rows=len(PANELS),
+        rows=len(panels),
         cols=1,
         shared_xaxes=True,
-        vertical_spacing=0.052,
-        subplot_titles=_titles(setting),
+        vertical_spacing=0.052 if len(panels) == len(PANELS) else 34.0 / _plot_height(height, caption),
+        subplot_titles=_titles(setting, panels),
     )
     bin = bin_for(runs) if bin is None else bin
     drawn = {name: series(run, bin) for name, run in runs.items()}
@@ -84,19 +97,32 @@ def cascade(runs: Mapping[str, Trace | Run], *, bin: float | None = None, height
     _fault_in_legend(figure, setting)
     figure.add_scatter(row=1, col=1, x=first["time"], y=first["offered"], **_offered_style())
     for (name, line), values in zip(lines(runs).items(), drawn.values(), strict=True):
-        _draw_run(figure, name, line, values)
-    _lay_out(figure, height, caption_lines(caption_of(runs), LEFT))
+        _draw_run(figure, name, line, values, panels)
+    _lay_out(figure, height, panels, caption)
     _shade_faults(figure, setting)
-    _draw_pool_limit(figure, setting)
+    if row := _row("pool", panels):
+        _draw_pool_limit(figure, setting, row)
     return figure
 
 
-def _titles(setting: Trace) -> list[str]:
+def _chosen(columns: Sequence[str]) -> tuple[Panel, ...]:
+    unknown = [name for name in columns if name not in ALL]
+    if unknown:
+        raise ValueError(f"cascade has no column {unknown[0]!r}; it has {', '.join(ALL)}")
+    return tuple(panel for panel in PANELS if panel.column in ("attempts", *columns))
+
+
+def _row(column: str, panels: Sequence[Panel]) -> int:
+    """The row in which a column is drawn, from 1; 0 for none."""
+    return next((row for row, panel in enumerate(panels, start=1) if panel.column == column), 0)
+
+
+def _titles(setting: Trace, panels: Sequence[Panel]) -> list[str]:
     """The panels' titles; the first says whether callers waited for their answers, where that is known."""
     facts = setting.source.facts
     recorded = recorded_parameter(facts, "workload", "answer_rate") is not None
     loop = "open" if recorded else facts.get("loop")
-    first, *others = (panel.title for panel in PANELS)
+    first, *others = (panel.title for panel in panels)
     return [f"{first}, {loop} loop" if loop in ("open", "closed") else first, *others]
 
 
@@ -140,10 +166,12 @@ def _offered_style() -> dict[str, Any]:
     return {"name": "offered load", "mode": "lines", "line": line, "hovertemplate": hover, **area}
 
 
-def _draw_run(figure: go.Figure, name: str, line: Line, values: Mapping[str, list[float | None]]) -> None:
+def _draw_run(
+    figure: go.Figure, name: str, line: Line, values: Mapping[str, list[float | None]], panels: Sequence[Panel]
+) -> None:
     label = plain(name)
     style = {"color": line.color, "dash": line.dash, "width": line.width, "shape": "hv"}
-    for row, panel in enumerate(PANELS, start=1):
+    for row, panel in enumerate(panels, start=1):
         figure.add_scatter(
             row=row,
             col=1,
@@ -156,8 +184,11 @@ def _draw_run(figure: go.Figure, name: str, line: Line, values: Mapping[str, lis
             line=style,
             hovertemplate=f"%{{y:.1f}} {panel.unit} at %{{x:.0f}} s<extra>{label}</extra>",
         )
+    breaker_row = _row("breaker", panels)
+    if not breaker_row:
+        return
     figure.add_scatter(
-        row=BREAKER_ROW,
+        row=breaker_row,
         col=1,
         x=values["restart_time"],
         y=values["restart_height"],
@@ -170,25 +201,31 @@ def _draw_run(figure: go.Figure, name: str, line: Line, values: Mapping[str, lis
     )
 
 
-def _lay_out(figure: go.Figure, height: int, caption: str) -> None:
+def _plot_height(height: int, caption: str) -> int:
+    return height - TOP - AXIS_TITLES - caption_height(caption)
+
+
+def _lay_out(figure: go.Figure, height: int, panels: Sequence[Panel], caption: str) -> None:
+    legend_at = 1.05 if len(panels) == len(PANELS) else 1.0 + 24.0 / _plot_height(height, caption)
     figure.update_layout(
         template="none",
         height=height,
         autosize=True,
         font=FONT,
-        margin={"l": LEFT, "r": 16, "t": 56, "b": AXIS_TITLES + caption_height(caption)},
-        legend={"orientation": "h", "x": 0, "y": 1.05, "yanchor": "bottom", "font": {"size": 13}},
+        margin={"l": LEFT, "r": 16, "t": TOP, "b": AXIS_TITLES + caption_height(caption)},
+        legend={"orientation": "h", "x": 0, "y": legend_at, "yanchor": "bottom", "font": {"size": 13}},
         hovermode="x",
         uirevision="keep",
     )
     figure.update_xaxes(gridcolor=GRID, zeroline=False, ticks="outside", tickcolor=GRID)
     figure.update_yaxes(gridcolor=GRID, zeroline=False, rangemode="tozero", nticks=4, title_standoff=6)
-    for row, panel in enumerate(PANELS, start=1):
+    for row, panel in enumerate(panels, start=1):
         figure.update_yaxes(row=row, col=1, title={"text": panel.unit, "font": {"size": 11}})
-    heights = list(range(len(_STATE_NAMES)))
-    states = {"tickvals": heights, "ticktext": _STATE_NAMES, "tickfont": {"size": 11}, "range": [-0.4, 3.6]}
-    figure.update_yaxes(row=BREAKER_ROW, col=1, **states)
-    figure.update_xaxes(row=len(PANELS), col=1, title={"text": "time (s)", "standoff": 4, "font": TITLE_FONT})
+    if breaker_row := _row("breaker", panels):
+        heights = list(range(len(_STATE_NAMES)))
+        states = {"tickvals": heights, "ticktext": _STATE_NAMES, "tickfont": {"size": 11}, "range": [-0.4, 3.6]}
+        figure.update_yaxes(row=breaker_row, col=1, **states)
+    figure.update_xaxes(row=len(panels), col=1, title={"text": "time (s)", "standoff": 4, "font": TITLE_FONT})
     figure.update_annotations(x=0, xanchor="left", font={"size": 12, "color": INK})
     write_caption(figure, caption, AXIS_TITLES)
 
@@ -208,10 +245,10 @@ def _fault_in_legend(figure: go.Figure, trace: Trace) -> None:
         figure.add_scatter(row=1, col=1, x=[None], y=[None], name=label, mode="markers", marker=marker)
 
 
-def _draw_pool_limit(figure: go.Figure, trace: Trace) -> None:
+def _draw_pool_limit(figure: go.Figure, trace: Trace, row: int) -> None:
     workers = recorded_parameter(trace.source.facts, "app", "workers")
     if isinstance(workers, int):
         line = {"color": INK, "width": 1, "dash": "dot"}
-        figure.add_hline(y=workers, line=line, row=POOL_ROW, col=1)
-        title = PANELS[POOL_ROW - 1].title
+        figure.add_hline(y=workers, line=line, row=row, col=1)
+        [title] = [panel.title for panel in PANELS if panel.column == "pool"]
         figure.update_annotations(selector={"text": title}, text=f"{title}, of {workers} (dotted)")
