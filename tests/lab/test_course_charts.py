@@ -22,12 +22,26 @@ from breakerlab.lab.charts.served import served
 from breakerlab.lab.charts.spread import spread
 from breakerlab.lab.contention import PUBLISHED, races
 from breakerlab.lab.herd import herd
+from breakerlab.lab.overload import ONE_RETRY, overload, ways
 from breakerlab.lab.retry_load import attempts_per_request, capped_and_budgeted, simulated_load
 from breakerlab.lab.show import bundle
+from breakerlab.lab.stale import stale_answers
 from breakerlab.lab.transitions import edges
+from breakerlab.lab.writes import fates_of_orders
 from breakerlab.policy import Backoff, Fallback, Policy, State
 from breakerlab.policy import breaker as rules
-from breakerlab.replay import Comparison, Constant, Fault, Run, Scenario, Service, Standby, compare, replay
+from breakerlab.replay import (
+    Comparison,
+    Constant,
+    Exponential,
+    Fault,
+    Run,
+    Scenario,
+    Service,
+    Standby,
+    compare,
+    replay,
+)
 from breakerlab.trace import Source, Trace, eight_steps
 
 PAYLOAD = "<b>bold</b><a href='https://example.org'>here</a><script>alert(1)</script>"
@@ -61,6 +75,16 @@ def with_fallbacks(scenario: Scenario) -> Run:
     return replay(replace(scenario, app=app), policy)
 
 
+@pytest.fixture(scope="module")
+def down() -> Run:
+    return replay(overload(280, 10), ONE_RETRY)
+
+
+@pytest.fixture(scope="module")
+def back() -> Run:
+    return replay(overload(280, 10), ways()["circuit breaker"].policy)
+
+
 SHARES = pd.DataFrame(
     [[1.0, 1.0], [0.9, 0.01]], pd.Index([0.5, 2.0], name="outage"), pd.Index([120.0, 280.0], name="load")
 )
@@ -76,6 +100,10 @@ def figures(request: pytest.FixtureRequest) -> dict[str, go.Figure]:
         "competing_clients": charts.competing_clients(get("contention")),
         "amplification": charts.amplification(simulated=get("load")),
         "recovery_map": charts.recovery_map(SHARES, service=Service(time=Constant(0.1))),
+        "overload": charts.overload(get("down")),
+        "recoveries": charts.recoveries({"one retry": get("down"), "breaker": get("back")}),
+        "staleness": charts.staleness({"often the same": stale_answers(questions=2000)}),
+        "orders": charts.orders(fates_of_orders()),
         "latencies": charts.latencies(runs),
         "answers": charts.answers(runs),
         "differences": charts.differences(get("comparison")),
@@ -87,8 +115,9 @@ def figures(request: pytest.FixtureRequest) -> dict[str, go.Figure]:
     }
 
 
-ALL = ("retry_histogram", "jitter_delays", "competing_clients", "amplification", "recovery_map", "latencies", "answers",
-       "differences", "state_diagram", "anatomy", "cascade", "fates", "budgets")  # fmt: skip
+ALL = ("retry_histogram", "jitter_delays", "competing_clients", "amplification", "recovery_map", "overload",
+       "recoveries", "staleness", "orders", "latencies", "answers", "differences", "state_diagram", "anatomy",
+       "cascade", "fates", "budgets")  # fmt: skip
 
 
 def caption(figure: go.Figure) -> str:
@@ -177,6 +206,10 @@ UNITS = {
     "competing_clients": {"clients who contend", "calls", "seconds (log scale)"},
     "amplification": {"probability that an attempt fails", "attempts per request (log scale)"},
     "recovery_map": {"load (requests/s)", "length of the outage (s)"},
+    "overload": {"time (s)", "per s", "attempts"},
+    "recoveries": {"time (s)", "per s"},
+    "staleness": {"oldest answer accepted (log scale)", "share of callers in the outage"},
+    "orders": {"orders"},
     "latencies": {"time (log scale)", "share of all requests"},
     "answers": {"time (s)", "per s"},
     "budgets": {"probability that an attempt fails", "attempts per request (log scale)"},
@@ -305,6 +338,95 @@ def test_a_map_of_yes_and_no_is_drawn_without_shares() -> None:
     heat = next(one for one in charts.recovery_map(SHARES >= 0.5).data if one.type == "heatmap")
     assert [list(row) for row in heat.z] == [[1, 1], [1, 0]]
     assert heat.text[0][0] == ""
+
+
+# ---- the overload, and what ends it
+
+
+def lines_of(figure: go.Figure) -> dict[str, list[Any]]:
+    return {line.name: list(line.y) for line in figure.data}
+
+
+def test_the_overload_is_drawn_as_the_run_has_it(figures, down: Run) -> None:
+    drawn, timeline = lines_of(figures["overload"]), down.timeline(5.0)
+    for name, column in (("callers", "offered"), ("attempts", "attempts"), ("answers", "goodput")):
+        assert drawn[name][:-1] == pytest.approx(timeline[column].iloc[:68], rel=1e-5)
+    assert drawn["waiting attempts"][:-1] == pytest.approx(timeline["queued"].iloc[:68], rel=1e-5)
+    assert drawn["answers"][-1] == 0.0
+    assert list(figures["overload"].data[0].x)[-1] == 340.0
+
+
+def test_it_says_what_the_service_can_do_and_how_it_ended(figures) -> None:
+    told = texts(figures["overload"])
+    for words in ("Not back 300 s after the outage", "the service can do 300", "dotted: 270", "0 answers"):
+        assert words in told
+    limits = [shape.y0 for shape in figures["overload"].layout.shapes if shape.type == "line"]
+    assert limits == pytest.approx([300.0, 270.0])
+
+
+def test_where_service_times_vary_no_limit_is_drawn() -> None:
+    service = Service(slots=30, queue_limit=None, time=Exponential(0.1))
+    figure = charts.overload(replay(overload(100, 0, service=service), ONE_RETRY))
+    assert "the service can do" not in texts(figure)
+    assert "No outage" in texts(figure)
+    assert not figure.layout.shapes
+
+
+def test_each_way_has_a_panel_with_its_end(figures, back: Run) -> None:
+    told = texts(figures["recoveries"])
+    assert "<b>one retry</b>: not back 300 s after the outage" in told
+    assert "<b>breaker</b>: back 2 s after the outage" in told
+    answers = [line for line in figures["recoveries"].data if line.name == "answers"]
+    assert list(answers[1].y)[:-1] == pytest.approx(back.timeline(5.0)["goodput"].iloc[:68], rel=1e-5)
+
+
+def test_each_title_stands_over_its_own_panel(down: Run, back: Run) -> None:
+    """Down the first column, then the second."""
+    figure = charts.recoveries({"a": down, "b": back, "c": down, "d": back, "e": back})
+    answers = [line for line in figure.data if line.name == "answers"]
+    for name, line in zip("abcde", answers, strict=True):
+        [title] = [note for note in figure.layout.annotations if f"<b>{name}</b>" in (note.text or "")]
+        left = figure.layout[line.xaxis.replace("x", "xaxis")].domain[0]
+        top = figure.layout[line.yaxis.replace("y", "yaxis")].domain[1]
+        assert (title.x, title.y) == pytest.approx((left, top))
+
+
+def test_while_nobody_is_let_in_nobody_is_well() -> None:
+    shed = replay(overload(280, 10, turned_away=1.0, seconds=90.0), ONE_RETRY)
+    assert "Back 150 s after the outage" in texts(charts.overload(shed))
+
+
+@pytest.mark.parametrize("chart", [charts.overload, lambda log: charts.recoveries({"log": log})])
+def test_a_log_has_no_queue_to_draw(chart, naive: Run) -> None:
+    with pytest.raises(ValueError, match="draws a Run"):
+        chart(naive.trace)
+
+
+def test_names_of_ways_are_not_interpreted(down: Run) -> None:
+    told = json.dumps(bundle(charts.recoveries({PAYLOAD: down})))
+    assert "<b>bold" not in told
+    assert "<script" not in told
+
+
+# ---- what a cache gives, and what becomes of writes
+
+
+def test_shares_of_the_cache_are_stacked() -> None:
+    table = stale_answers([60.0, 3600.0], questions=2000)
+    drawn = lines_of(charts.staleness({"traffic": table, PAYLOAD: table}))
+    assert drawn["out of date"] == pytest.approx(table["outdated"], rel=1e-5)
+    assert np.add(drawn["still true"], drawn["out of date"]) == pytest.approx(table["served"], rel=1e-5)
+    assert "<b>bold" not in texts(charts.staleness({PAYLOAD: table}))
+    with pytest.raises(ValueError, match="draws 1 to 3 tables"):
+        charts.staleness({})
+
+
+def test_bars_are_the_counts_of_orders(figures) -> None:
+    table = fates_of_orders()
+    for bar, column in zip(figures["orders"].data, ("confirmed", "untold", "doubled"), strict=True):
+        assert list(bar.x) == list(table[column])
+        assert list(bar.y) == list(table.index)
+    assert list(figures["orders"].data[2].text) == ["0", "205", "0"]
 
 
 # ---- latencies and answers

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from breakerlab.lab.knobs import SCENARIO_KNOBS, Knob, knob
-from breakerlab.lab.panel import OFF, RunPanel, slider
+from breakerlab.lab.panel import OFF, CascadesPanel
+from breakerlab.lab.run_panel import slider
 from breakerlab.policy import Policy
 from breakerlab.replay import Run, Scenario, replay
 
 
-class KnobPanel(RunPanel):
+class KnobPanel(CascadesPanel):
     """The cascade as it was given and with your knobs, redrawn while a slider is dragged; both begin the same.
 
     `sliders` has the slider of each knob by its name: set its `value` to move it from code. `scenario` and `policy`
@@ -29,34 +30,34 @@ class KnobPanel(RunPanel):
 
         A knob without a meaning for the policy (the window of a breaker that is not there) moves and changes nothing.
         """
-        self._scenario, self._policy = scenario, policy
+        self._scenario, self._policy, self._seed = scenario, policy, seed
         self._knobs = [knob(one) if isinstance(one, str) else one for one in knobs]
         self.sliders = {one.name: _slider(one, scenario if _is_of_scenario(one) else policy) for one in self._knobs}
-        super().__init__(
-            replay(scenario, policy, seed),
-            name,
-            tuple(self.sliders.values()),
-            play=lambda: replay(self.scenario, self.policy, seed),
-        )
+        super().__init__(replay(scenario, policy, seed), name, tuple(self.sliders.values()))
+
+    def play(self) -> Run:
+        """The run that the sliders ask for."""
+        return replay(self.scenario, self.policy, self._seed)
 
     @property
     def scenario(self) -> Scenario:
         """The scenario, with what the sliders say in its place."""
-        return self._turned(self._scenario, of_scenario=True)
+        return self._with_knobs(self._scenario, of_scenario=True)
 
     @property
     def policy(self) -> Policy:
         """The policy, with what the sliders say in its place."""
-        return self._turned(self._policy, of_scenario=False)
+        return self._with_knobs(self._policy, of_scenario=False)
 
-    def _turned(self, subject: Any, *, of_scenario: bool) -> Any:
+    def _with_knobs(self, subject: Any, *, of_scenario: bool) -> Any:
         for one in self._knobs:
             if _is_of_scenario(one) is of_scenario:
                 value = self.sliders[one.name].value
                 subject = one.put(subject, None if value == OFF else value)
         return subject
 
-    def told(self, name: str, run: Run) -> str:
+    def told_of(self, name: str, run: Run) -> str:
+        """A run in one line."""
         n = run.summary()
         return (
             f"{name}: {n['answered']:,.0f} of {n['requests']:,.0f} requests answered in time; "

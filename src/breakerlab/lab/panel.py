@@ -1,13 +1,14 @@
 """Sliders and the cascade: what another policy would have made of the same callers and the same fault."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import ipywidgets as widgets
+import plotly.graph_objects as go
 
 from breakerlab.lab.charts import PANELS, cascade, series
-from breakerlab.lab.widget import figure_widget
+from breakerlab.lab.run_panel import RunPanel, slider
 from breakerlab.policy import Breaker, Policy, Retry
 from breakerlab.policy.backoff import JITTERS
 from breakerlab.replay import Run, Scenario, replay
@@ -20,7 +21,7 @@ BIN = 2.0
 YOURS = "your policy"
 
 
-class RunPanel(widgets.VBox):
+class CascadesPanel(RunPanel):
     """The cascade of a fixed run and of yours, which begins the same and is played anew while a slider is dragged.
 
     `run` is your run, `figure` what is drawn: the panels of `columns`, in `height` px.
@@ -29,20 +30,21 @@ class RunPanel(widgets.VBox):
     columns: Sequence[str] = tuple(panel.column for panel in PANELS)
     height = 556
 
-    def __init__(self, fixed: Run, name: str, sliders: Sequence[widgets.Widget], play: Callable[[], Run]) -> None:
-        """fixed: the run that stays, and its name. play: your run, as the sliders have it."""
-        self.run, self._play = fixed, play
-        drawn = cascade({name: fixed, YOURS: fixed}, bin=BIN, height=self.height, columns=self.columns)
-        self.figure = figure_widget(drawn)
-        self._readout = widgets.Label(self.told(YOURS, fixed))
-        half = (len(sliders) + 1) // 2
-        controls = widgets.HBox([widgets.VBox(sliders[:half]), widgets.VBox(sliders[half:])])
-        super().__init__([controls, widgets.Label(self.told(name, fixed)), self._readout, self.figure])
-        for one in sliders:
-            one.observe(self._redraw, names="value")
+    def __init__(self, fixed: Run, name: str, sliders: Sequence[widgets.Widget]) -> None:
+        """fixed: the run that stays, and its name."""
+        self._fixed, half = {name: fixed}, (len(sliders) + 1) // 2
+        super().__init__([sliders[:half], sliders[half:]], above=[widgets.Label(self.told_of(name, fixed))])
 
-    def told(self, name: str, run: Run) -> str:
-        """A run in one line, above the chart."""
+    def draw(self) -> go.Figure:
+        """The two cascades over one another."""
+        return cascade({**self._fixed, YOURS: self.run}, bin=BIN, height=self.height, columns=self.columns)
+
+    def told(self) -> str:
+        """Your run in one line, under that of the fixed one."""
+        return self.told_of(YOURS, self.run)
+
+    def told_of(self, name: str, run: Run) -> str:
+        """A run in one line."""
         n = run.summary()
         return (
             f"{name}: {n['answered']:,.0f} of {n['requests']:,.0f} LLM requests answered in time; "
@@ -50,18 +52,17 @@ class RunPanel(widgets.VBox):
             f"failed; {n['restarts']:.0f} restarts."
         )
 
-    def _redraw(self, change: Any) -> None:
-        self.run = self._play()
+    def redraw(self) -> None:
+        """Only your lines: the fixed run's stay as they are."""
         drawn = series(self.run, BIN)
         yours = self.figure.data[-len(self.columns) - 1 :]
         with self.figure.batch_update():
             for line, column in zip(yours, self.columns, strict=False):
                 line.x, line.y = drawn["time"], drawn[column]
             yours[-1].x, yours[-1].y = drawn["restart_time"], drawn["restart_height"]
-        self._readout.value = self.told(YOURS, self.run)
 
 
-class CascadePanel(RunPanel):
+class CascadePanel(CascadesPanel):
     """The cascade under a fixed policy and under yours, redrawn while a slider is dragged; yours begins the same.
 
     `threshold`, `recovery`, `jitter` and `attempts` are the sliders: set their `value` to move them from code.
@@ -69,7 +70,7 @@ class CascadePanel(RunPanel):
     """
 
     def __init__(self, scenario: Scenario, policy: Policy, *, name: str, seed: int = 0) -> None:
-        self._start = policy
+        self._scenario, self._start, self._seed = scenario, policy, seed
         retry, breaker = policy.retry or Retry(attempts=1, total_time=None), policy.breaker
         threshold = OFF if breaker is None else breaker.failure_threshold
         recovery = 5.0 if breaker is None else breaker.recovery_timeout
@@ -98,9 +99,11 @@ class CascadePanel(RunPanel):
             "how the delay before a retry is drawn",
         )
         sliders = (self.threshold, self.recovery, self.attempts, self.jitter)
-        super().__init__(
-            replay(scenario, policy, seed), name, sliders, play=lambda: replay(scenario, self.policy, seed)
-        )
+        super().__init__(replay(scenario, policy, seed), name, sliders)
+
+    def play(self) -> Run:
+        """The run under the policy that the sliders say."""
+        return replay(self._scenario, self.policy, self._seed)
 
     @property
     def policy(self) -> Policy:
@@ -128,16 +131,3 @@ def _with(offered: Iterable[Any], value: Any) -> list[Any]:
 
 def _counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def slider(label: str, options: list[tuple[str, Any]], value: Any, meaning: str) -> widgets.SelectionSlider:
-    """A slider over `options`, (shown, value), that works by mouse and by the arrow keys."""
-    return widgets.SelectionSlider(
-        description=label,
-        options=options,
-        value=value,
-        tooltip=meaning,
-        continuous_update=True,
-        style={"description_width": "140px"},
-        layout={"width": "400px"},
-    )

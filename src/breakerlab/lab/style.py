@@ -43,6 +43,11 @@ JITTER_COLOURS: Final = {
 }
 SERVED_BY_LLM: Final = "#0072B2"
 SERVED_BY_FALLBACKS: Final = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442")
+ATTEMPTS: Final = "#D55E00"
+ANSWERS: Final = SERVED_BY_LLM
+SERVED_BY_CACHE: Final = SERVED_BY_FALLBACKS[1]
+OUT_OF_DATE: Final = "#F0E442"
+REPEATED: Final = "#D55E00"
 LAYER_COLOURS: Final = ("#0072B2", "#009E73", "#D55E00", "#CC79A7")
 RECOVERS: Final = "#A6D3EE"  # blue and orange, light enough for black figures on them
 STAYS_DOWN: Final = "#F2A65A"

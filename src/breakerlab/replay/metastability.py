@@ -75,7 +75,7 @@ def recovery_map(
 def _answered_share(service: Service, policy: Any, cell: Cell, before: float, after: float) -> float:
     outage, load, seed = cell
     end = before + outage + after
-    scenario = _scenario(service, load, before, outage, end)
+    scenario = one_outage(service, load, outage, before=before, duration=end)
     run = replay(scenario, policy, seed)
     if run.cut_off:
         raise ReplayError(f"load {load:g}/s, outage {outage:g} s: {run.cut_off}")
@@ -88,7 +88,9 @@ def _answered_share(service: Service, policy: Any, cell: Cell, before: float, af
     return answered / offered if offered else float("nan")
 
 
-def _scenario(service: Service, load: float, before: float, outage: float, end: float) -> Scenario:
+def one_outage(service: Service, load: float, outage: float, *, before: float, duration: float) -> Scenario:
+    """The scenario of a cell of the map: `load` Poisson callers/s for `duration` seconds, through an app that is no
+    limit, to a `service` that has no slots for `outage` seconds from second `before` on."""
     return Scenario(
         Poisson(load),
         service,
@@ -96,9 +98,9 @@ def _scenario(service: Service, load: float, before: float, outage: float, end: 
             workers=10**9,
             pool_timeout=PATIENCE,
             caller_timeout=PATIENCE,
-            health_interval=10.0 * end,  # never
+            health_interval=10.0 * duration,  # never
         ),
         (Fault(before, before + outage, capacity=0.0),) if outage else (),
-        duration=end,
+        duration=duration,
         name=f"{load:g}/s, {outage:g} s without service",
     )

@@ -12,9 +12,12 @@ from breakerlab.lab.charts.intervals import differences
 from breakerlab.lab.charts.latency import latencies
 from breakerlab.lab.charts.load import amplification
 from breakerlab.lab.charts.metastable import recovery_map
+from breakerlab.lab.charts.orders import orders
+from breakerlab.lab.charts.overload import overload, recoveries
 from breakerlab.lab.charts.runs import fault_windows, lines
 from breakerlab.lab.charts.served import answers
 from breakerlab.lab.charts.small_clients import small_clients
+from breakerlab.lab.charts.staleness import staleness
 from breakerlab.lab.charts.text import plain
 from breakerlab.lab.charts.time_axis import MOST_RUNS, PANELS, Panel, cascade, series
 
@@ -35,10 +38,14 @@ __all__ = [
     "jitter_delays",
     "latencies",
     "lines",
+    "orders",
+    "overload",
     "plain",
+    "recoveries",
     "recovery_map",
     "retry_histogram",
     "series",
     "small_clients",
+    "staleness",
     "state_diagram",
 ]
