@@ -3,6 +3,7 @@
 usage: python tools/take_screenshots.py [NOTEBOOK ...]   (paths below the repository; pictures go to screenshots/)
 """
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -46,7 +47,12 @@ def shoot_pages(lab: LabPage, name: str) -> int:
 
 
 def main(arguments: list[str]) -> None:
-    notebooks = arguments or [str(path.relative_to(REPOSITORY)) for path in sorted(NOTEBOOKS.glob("*.ipynb"))]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebooks", nargs="*", help="paths below the repository; all of the course if none is named")
+    notebooks = parser.parse_args(arguments).notebooks
+    notebooks = notebooks or [str(path.relative_to(REPOSITORY)) for path in sorted(NOTEBOOKS.glob("*.ipynb"))]
+    for missing in (notebook for notebook in notebooks if not (REPOSITORY / notebook).is_file()):
+        parser.error(f"{missing}: there is no such notebook")
     SCREENSHOTS.mkdir(exist_ok=True)
     for size in SIZES:
         with tempfile.TemporaryDirectory() as folder, lab_page(copy_of_the_course(Path(folder)), size) as lab:
