@@ -96,6 +96,26 @@ MISTAKES = {
         lambda shards, failing, threshold: 0 if failing / shards > threshold else 1 - failing / shards,
     ],
     "seconds_until_noticed": [lambda clients, rate, minimum_calls: minimum_calls / rate],
+    "chance_each": [
+        lambda together, quantities: together,
+        lambda together, quantities: together / quantities,
+        lambda together, quantities: together ** (1 / quantities),  # right only for what is independent
+    ],
+    "all_inside": [
+        lambda recorded, low, high: all(a < x < b for a, x, b in zip(low, recorded, high, strict=True)),
+        lambda recorded, low, high: any(a <= x <= b for a, x, b in zip(low, recorded, high, strict=True)),
+        lambda recorded, low, high: not any(x < a or x > b for a, x, b in zip(low, recorded, high, strict=True)),
+        lambda recorded, low, high: low[0] <= recorded[0] <= high[0],
+    ],
+    "lost_attempts": [
+        lambda lines: [attempt for kind, attempt in lines if kind == "begin"],
+        lambda lines: lines and [lines[-1][1]],
+        lambda lines: sorted(
+            {attempt for kind, attempt in lines if kind == "begin"}
+            - {attempt for kind, attempt in lines if kind == "end"}
+        ),
+        lambda lines: sum(kind == "begin" for kind, _ in lines) - sum(kind == "end" for kind, _ in lines),
+    ],
     "within_limits": [
         lambda goodput, amplification, time_to_recover, limits: goodput >= limits["goodput"],
         lambda goodput, amplification, time_to_recover, limits: (

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from breakerlab.live import RecordingError, record
+from breakerlab.live.axis import Axis
 from breakerlab.live.callers import draw_arrivals
 from breakerlab.live.incident import ANSWER, SEARCH
 
@@ -136,3 +139,30 @@ def test_the_card_tells_what_ran_what_was_counted_and_how_to_repeat_it(meltdown)
 def test_nothing_but_the_two_files_is_left(either):
     files = {path.name for path in either.recording.trace_path.parent.iterdir()}
     assert files == {f"{either.incident.name}.jsonl", f"{either.incident.name}.md"}
+
+
+def late(monkeypatch, times: int) -> list[float]:
+    """Let second 0 lie in the past so many times; the leads that were asked for."""
+    beginning_in, leads = Axis.beginning_in, []
+
+    def begin(lead: float) -> Axis:
+        leads.append(lead)
+        return beginning_in(-1.0 if len(leads) <= times else lead)
+
+    monkeypatch.setattr("breakerlab.live.recording.Axis.beginning_in", begin)
+    return leads
+
+
+def test_processes_that_were_not_ready_in_time_get_another_try_with_more_of_it(monkeypatch, calm, tmp_path):
+    leads = late(monkeypatch, times=1)
+    recording = record(replace(calm.incident, duration=0.5), tmp_path, progress=False)
+    assert len(leads) == 2
+    assert leads[1] >= 4.0 > leads[0]
+    assert {path.name for path in tmp_path.iterdir()} == {recording.trace_path.name, recording.card_path.name}
+
+
+def test_a_machine_that_is_too_busy_is_told_in_one_sentence(monkeypatch, calm, tmp_path):
+    late(monkeypatch, times=3)
+    with pytest.raises(RecordingError, match="not ready at second 0; record on a quieter machine"):
+        record(replace(calm.incident, duration=0.5), tmp_path, progress=False)
+    assert list(tmp_path.iterdir()) == []

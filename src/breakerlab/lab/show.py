@@ -15,6 +15,12 @@ def show(figure: go.Figure) -> None:
     display({MIME: bundle(figure), "text/plain": "Figure (run the cell to see it)"}, raw=True)
 
 
+def outputs(*figures: go.Figure) -> tuple[dict[str, Any], ...]:
+    """The figures as a widget of type `Output` takes them, to show them below one another."""
+    shown = [{MIME: bundle(figure)} for figure in figures]
+    return tuple({"output_type": "display_data", "data": data, "metadata": {}} for data in shown)
+
+
 def bundle(figure: go.Figure) -> dict[str, Any]:
     """The figure as JSON data, as JupyterLab draws it."""
     data = {**figure.to_plotly_json(), "config": {"displaylogo": False, "responsive": True}}

@@ -127,6 +127,20 @@ def seconds_until_noticed(clients, rate, minimum_calls):
     return minimum_calls / (rate / clients)
 
 
+# 11, the real server
+def chance_each(together, quantities):
+    return 1 - (1 - together) / quantities
+
+
+def all_inside(recorded, low, high):
+    return all(a <= value <= b for a, value, b in zip(low, recorded, high, strict=True))
+
+
+def lost_attempts(lines):
+    ended = {attempt for kind, attempt in lines if kind == "end"}
+    return [attempt for kind, attempt in lines if kind == "begin" and attempt not in ended]
+
+
 # 12, the challenge
 def within_limits(goodput, amplification, time_to_recover, limits):
     return (

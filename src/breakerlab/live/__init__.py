@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ServiceSetup,
         Traffic,
     )
+    from breakerlab.live.plan import planned
     from breakerlab.live.process import RecordingError
     from breakerlab.live.recording import Recording, record
 
@@ -30,10 +31,12 @@ __all__ = [
     "RecordingError",
     "ServiceSetup",
     "Traffic",
+    "planned",
     "record",
 ]
 
 _HOME = {
+    "planned": "plan",
     "RecordingError": "process",
     "Recording": "recording",
     "record": "recording",

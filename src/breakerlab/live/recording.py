@@ -25,7 +25,7 @@ from breakerlab.live.process import PATIENCE, Child, Order, RecordingError, clai
 from breakerlab.live.supervisor import Supervisor
 from breakerlab.trace import Step, eight_steps, merge_recordings, read_trace
 
-LEAST_LEAD = 1.0  # s that the processes have, at least, to open their ports before second 0
+LEAST_LEADS = (1.0, 4.0, 16.0)  # s to open all ports in, at least; the next where one was too short
 DRAIN_LIMIT = 120.0  # s after the last caller; a call that then still runs is recorded as lost
 
 Result = TypeVar("Result")
@@ -52,24 +52,34 @@ def record(
     """Let ``incident`` happen between real processes on loopback, and write ``<name>.jsonl`` and its card
     ``<name>.md``.
 
-    Takes ``incident.duration`` and the few seconds that the last calls need. Port 0 means any free one. The files
-    appear whole or not at all, and every process is ended, whatever happens. Raises ``RecordingError`` with a
+    Takes ``incident.duration`` and the few seconds that the last calls need. Port 0 means any free one. On a busy
+    machine, processes that were not ready in time get two more tries, each with more time. The files appear whole or
+    not at all, and every process is ended, whatever happens. Raises ``RecordingError`` with a
     sentence that says what went wrong, and ``KeyboardInterrupt`` on Ctrl-C. Needs Linux or macOS, and a thread
     without a running asyncio loop.
     """
     out = Path(out_dir)
     with _workplace(out) as folder:
-        stage = _Stage(incident, folder, progress)
         try:
-            facts = asyncio.run(stage.play(provider_port, app_port))
+            facts, logs = asyncio.run(_played(incident, folder, (provider_port, app_port), progress))
         except asyncio.CancelledError:
             raise RecordingError("the recording was ended before it was complete") from None
         with _told_if_unwritable(out):
-            return _put_together(incident, folder, out, facts)
+            return _put_together(incident, logs, folder, out, facts)
 
 
-def _put_together(incident: Incident, folder: Path, out: Path, facts: Facts) -> Recording:
-    parts = sorted(folder.glob("*.part.jsonl"))
+async def _played(incident: Incident, folder: Path, ports: tuple[int, int], progress: bool) -> tuple[Facts, Path]:
+    """What the processes told, and the folder inside ``folder`` with their logs."""
+    for lead in LEAST_LEADS:
+        logs = folder / f"lead-{lead:g}"
+        logs.mkdir()
+        with contextlib.suppress(_LateError):
+            return await _Stage(incident, logs, lead, progress).play(*ports), logs
+    raise RecordingError("the processes were not ready at second 0; record on a quieter machine")
+
+
+def _put_together(incident: Incident, logs: Path, folder: Path, out: Path, facts: Facts) -> Recording:
+    parts = sorted(logs.glob("*.part.jsonl"))
     trace_path, card_path = folder / f"{incident.name}.jsonl", folder / f"{incident.name}.md"
     merge_recordings(parts, trace_path, source=_source(incident), start=facts.started)
     steps, text = _read_back(incident, trace_path, facts)
@@ -116,12 +126,17 @@ def _source(incident: Incident) -> dict[str, Any]:
     }
 
 
+class _LateError(Exception):
+    """Second 0 came before all ports were open."""
+
+
 class _Stage:
     """The processes of one recording, from the first start to the last end."""
 
-    def __init__(self, incident: Incident, folder: Path, progress: bool) -> None:
+    def __init__(self, incident: Incident, folder: Path, least_lead: float, progress: bool) -> None:
         self._incident = incident
         self._folder = folder
+        self._least_lead = least_lead
         self._progress = progress
         self._children: list[Child] = []
 
@@ -132,7 +147,7 @@ class _Stage:
                 roles = "provider", "pipeline", "callers"
                 began = time.monotonic()
                 provider, pipeline, callers = await asyncio.gather(*map(self._start, roles))
-                lead = max(time.monotonic() - began, LEAST_LEAD)  # to open ports is less work than to start
+                lead = max(time.monotonic() - began, self._least_lead)  # to open ports is less work than to start
                 order = Order(
                     incident=self._incident,
                     axis=Axis.beginning_in(lead),
@@ -164,7 +179,7 @@ class _Stage:
             child.give(order)
             await child.hear("open")
         if order.axis.now() > 0:
-            raise RecordingError("the processes were not ready at second 0; record on a quieter machine")
+            raise _LateError
 
     async def _replacement(self, order: Order, open_at: float) -> Child:
         child = await self._start("pipeline")

@@ -14,6 +14,9 @@ from breakerlab.lab.charts.load import amplification
 from breakerlab.lab.charts.metastable import recovery_map
 from breakerlab.lab.charts.orders import orders
 from breakerlab.lab.charts.overload import overload, recoveries
+from breakerlab.lab.charts.predicted_counts import predicted_counts
+from breakerlab.lab.charts.predicted_course import predicted_course
+from breakerlab.lab.charts.predicted_recordings import predicted_recordings
 from breakerlab.lab.charts.runs import fault_windows, lines
 from breakerlab.lab.charts.served import answers
 from breakerlab.lab.charts.small_clients import small_clients
@@ -41,6 +44,9 @@ __all__ = [
     "orders",
     "overload",
     "plain",
+    "predicted_counts",
+    "predicted_course",
+    "predicted_recordings",
     "recoveries",
     "recovery_map",
     "retry_histogram",
