@@ -1,7 +1,7 @@
 # `make lab` opens the course, `make test` proves that everything works; `make help` lists the rest.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help lab app test notebooks record record-formats fuzz screenshots bench clean FORCE
+.PHONY: help lab app test coverage notebooks record record-formats fuzz screenshots bench clean FORCE
 
 PY := .venv/bin/python
 READY_FOR_LAB := .venv/ready-for-lab
@@ -20,6 +20,9 @@ app: $(READY_FOR_APP) ## the policy explorer as a web page of its own, on this m
 
 test: $(READY_FOR_TESTS) ## style, types, unit tests, notebooks (nbval), a real browser
 	@$(PY) tools/run_tests.py
+
+coverage: $(READY_FOR_TESTS) ## how much of the lab its tests and the notebooks run (two minutes)
+	@$(PY) tools/measure_coverage.py
 
 notebooks: $(READY_FOR_TESTS) ## run the notebooks again and store their outputs, with a picture beside each chart
 	@$(PY) tools/rerun_notebooks.py $(ARGS)

@@ -42,8 +42,29 @@ DRAWN = f"""() => JSON.stringify([...document.querySelectorAll('.js-plotly-plot,
         .map(mark => (mark.getAttribute('d') || mark.getAttribute('href')) + mark.getAttribute('transform'))))"""
 
 
+# What stands beside a slider: the marks of its panel's charts, or where there is no chart the text and the tables.
+SHOWN = f"""handle => {{
+    const panel = handle.closest('.jp-OutputArea-child');
+    const marks = [...panel.querySelectorAll('.js-plotly-plot, .breakerlab-lines')]
+        .map(plot => [...plot.querySelectorAll('{MARKS}')]
+            .map(mark => (mark.getAttribute('d') || mark.getAttribute('href')) + mark.getAttribute('transform')));
+    if (marks.length) return JSON.stringify(marks);
+    const text = panel.cloneNode(true);
+    text.querySelectorAll('.widget-slider').forEach(slider => slider.remove());
+    return text.textContent;
+}}"""
+# Messages of widgets that the kernel has not dealt with yet.
+WATCH_WIDGETS = f"""() => {{
+    const unanswered = window.unanswered = new Set();
+    {KERNEL}.anyMessage.connect((kernel, {{msg, direction}}) => {{
+        if (direction === 'send' && msg.header.msg_type === 'comm_msg') unanswered.add(msg.header.msg_id);
+        if (direction === 'recv' && msg.content.execution_state === 'idle') unanswered.delete(msg.parent_header.msg_id);
+    }});
+}}"""
+
+
 class LabPage:
-    """One JupyterLab in one browser page; `errors` holds what the page complained about."""
+    """One JupyterLab in one browser page; `errors` holds what the page complained about since `open`."""
 
     def __init__(self, page: Page, base: str, token: str, socket_notes: Path) -> None:
         self.page = page
@@ -71,15 +92,20 @@ class LabPage:
 
     @property
     def outside(self) -> list[str]:
-        """Addresses beyond loopback that the page, the server or a kernel asked for."""
+        """Addresses beyond loopback that the page, the server or a kernel asked for since `open`."""
         notes = self._socket_notes.read_text().splitlines() if self._socket_notes.exists() else []
         return self._requests + notes
 
     def open(self, notebook: str, timeout: float = 60) -> None:
-        """Open a notebook (path below the served folder) and wait for its kernel."""
+        """End earlier kernels, open a notebook (path below the served folder), wait for its kernel."""
+        self.page.evaluate("() => window.jupyterapp?.serviceManager.sessions.shutdownAll()")
+        self.errors.clear()
+        self._requests.clear()
+        self._socket_notes.unlink(missing_ok=True)
         self.page.goto(f"{self._base}/lab/tree/{notebook}?reset&token={self._token}")
         self.page.wait_for_selector(".jp-Notebook", timeout=timeout * 1000)
         self._wait(f"{KERNEL}?.status === 'idle'", timeout)
+        self.page.evaluate(WATCH_WIDGETS)
 
     def clear_outputs(self) -> None:
         """Take away what was stored, so that what is seen afterwards was made afterwards."""
@@ -117,6 +143,14 @@ class LabPage:
             self.page.wait_for_timeout(200)
             latest, previous = self.drawn(), latest
         return latest
+
+    def shown_beside(self, slider: Locator) -> str:
+        """What the panel of a slider shows now: the shapes of its charts, or its text and tables if it has none."""
+        return slider.evaluate(SHOWN)
+
+    def wait_until_answered(self, timeout: float = 30) -> None:
+        """Wait until the kernel has dealt with every change of a widget."""
+        self._wait("!window.unanswered.size", timeout)
 
     def popups(self) -> list[str]:
         """The text of every notice or dialog that stands in the reader's way."""

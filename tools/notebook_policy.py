@@ -1,8 +1,10 @@
 """What a stored notebook must be, beyond what nbval compares.
 
-nbval passes a notebook whose outputs were stripped, and does not see what a reader on GitHub sees.
+nbval passes a notebook whose outputs were stripped, never looks at pictures, and does not see what a reader on GitHub
+sees. tests/notebooks/test_doctored.py proves that what one of the two passes, the other does not.
 """
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -16,8 +18,11 @@ UNCHECKED_TAGS = {
     *("nbval-skip", "nbval-raises-exception", "raises-exception"),
 }
 UNCHECKED_COMMENT = re.compile(
-    r"^\s*#+\s*(NBVAL_IGNORE_OUTPUT|PYTEST_VALIDATE_IGNORE_OUTPUT|NBVAL_SKIP|NBVAL_RAISES_EXCEPTION)\s*$", re.M
+    r"\s*#+\s*(NBVAL_IGNORE_OUTPUT|PYTEST_VALIDATE_IGNORE_OUTPUT|NBVAL_SKIP|NBVAL_RAISES_EXCEPTION)\s*"
 )
+PICTURES = {"image/png", "image/jpeg"}
+NOT_COMPARED = {*PICTURES, "application/vnd.jupyter.widget-view+json"}
+SEAL = "drawn_from"  # in the metadata of an output with a picture
 
 
 def problems(path: Path) -> list[str]:
@@ -27,7 +32,12 @@ def problems(path: Path) -> list[str]:
         notebook = json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
         return [f"not valid JSON: {error}"]
-    found = list(_notebook_problems(notebook, len(text.encode())))
+    return [*_notebook_problems(notebook, len(text.encode())), *problems_of_cells(notebook)]
+
+
+def problems_of_cells(notebook: dict[str, Any]) -> list[str]:
+    """What is wrong with the cells of a notebook, one sentence each; `notebook`: as its JSON says."""
+    found = []
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code" and "".join(cell["source"]).strip()]
     counts = [cell["execution_count"] for cell in code]
     if counts != list(range(1, len(code) + 1)):
@@ -62,18 +72,39 @@ def _cell_problems(cell: dict[str, Any]) -> list[str]:
             found.append(f"an error is stored: {output['ename']}: {output['evalue']}")
         if output.get("name") == "stderr":
             found.append("text on stderr is stored (a warning, a progress bar)")
-        data = output.get("data", {})
-        if PLOTLY in data and "image/png" not in data:
-            found.append("a plotly chart has no image/png beside it, so GitHub shows nothing; run `make notebooks`")
-        readable = {kind: content for kind, content in data.items() if not kind.startswith("image/")}
-        path = MACHINE_PATH.search(json.dumps([output.get("text", ""), readable], ensure_ascii=False))
-        if path:
-            found.append(f"an output holds a path of one machine: {path.group()}")
+        found += _output_problems(output)
     if _is_unchecked(cell) and not str(cell["metadata"].get("why-ignored", "")).strip():
         found.append("its output is not compared, and the cell's metadata gives no reason under 'why-ignored'")
     return found
 
 
+def _output_problems(output: dict[str, Any]) -> list[str]:
+    found = []
+    data, text = output.get("data", {}), "".join(output.get("text", ""))
+    if PLOTLY in data and "image/png" not in data:
+        found.append("a plotly chart has no image/png beside it, so GitHub shows nothing; run `make notebooks`")
+    if "data" in output and not set(data) - NOT_COMPARED:
+        found.append("nbval compares nothing of an output: a picture or a widget without text")
+    elif PICTURES & set(data) and output["metadata"].get(SEAL) != seal(data):
+        found.append("a picture is not the one that was drawn from the chart beside it; run `make notebooks`")
+    if "\r" in text or "\b" in text:
+        found.append("a carriage return or backspace on stdout: nbval does not compare what stands before it")
+    readable = {kind: content for kind, content in data.items() if not kind.startswith("image/")}
+    path = MACHINE_PATH.search(json.dumps([text, readable], ensure_ascii=False))
+    if path:
+        found.append(f"an output holds a path of one machine: {path.group()}")
+    return found
+
+
+def seal(data: dict[str, Any]) -> str | None:
+    """What ties pictures to the chart that they were drawn from: it changes with each. None where there is no chart."""
+    if PLOTLY not in data:
+        return None
+    pictures = ["".join(data[kind]) for kind in sorted(PICTURES & set(data))]
+    return hashlib.sha256(json.dumps([data[PLOTLY], pictures], sort_keys=True).encode()).hexdigest()
+
+
 def _is_unchecked(cell: dict[str, Any]) -> bool:
     tags = {tag.lower().replace("_", "-") for tag in cell["metadata"].get("tags", [])}
-    return bool(tags & UNCHECKED_TAGS) or UNCHECKED_COMMENT.search("".join(cell["source"])) is not None
+    lines = "".join(cell["source"]).splitlines()
+    return bool(tags & UNCHECKED_TAGS) or any(map(UNCHECKED_COMMENT.fullmatch, lines))

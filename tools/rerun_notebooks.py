@@ -15,7 +15,7 @@ import nbformat
 from browser import find_or_install
 from course import NOTEBOOKS, REPOSITORY
 from nbclient import NotebookClient
-from notebook_policy import PLOTLY, problems
+from notebook_policy import PLOTLY, SEAL, problems, seal
 
 README_PICTURE = REPOSITORY / "docs" / "cascade.png"
 DEFAULT_SIZE = {"width": 900, "height": 450}  # px, for a chart that does not say
@@ -46,7 +46,7 @@ def strip(notebook: nbformat.NotebookNode) -> None:
 
 def plotly_outputs(notebook: nbformat.NotebookNode) -> list[dict[str, Any]]:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return [output["data"] for output in outputs if PLOTLY in output.get("data", {})]
+    return [output for output in outputs if PLOTLY in output.get("data", {})]
 
 
 def figure_key(data: dict[str, Any]) -> str:
@@ -62,9 +62,14 @@ def picture(figure: dict[str, Any]) -> str:
 
 def add_pictures(notebook: nbformat.NotebookNode, before: nbformat.NotebookNode) -> None:
     """Put a PNG beside each plotly chart. A chart that has not changed keeps its picture, so that its diff is empty."""
-    known = {figure_key(data): data["image/png"] for data in plotly_outputs(before) if "image/png" in data}
-    for data in plotly_outputs(notebook):
+    whole = [
+        output["data"] for output in plotly_outputs(before) if output["metadata"].get(SEAL) == seal(output["data"])
+    ]
+    known = {figure_key(data): data["image/png"] for data in whole}
+    for output in plotly_outputs(notebook):
+        data = output["data"]
         data["image/png"] = known.get(figure_key(data)) or picture(data[PLOTLY])
+        output["metadata"][SEAL] = seal(data)
 
 
 def store_readme_picture(notebook: nbformat.NotebookNode) -> None:

@@ -12,6 +12,7 @@ BENCHMARKS = (
     "benchmarks/simulator_costs.py",
     "benchmarks/trace_readers.py",
     "benchmarks/trace_parquet.py",
+    "benchmarks/first_chart.py",
     "benchmarks/explorer_latency.py",
 )
 

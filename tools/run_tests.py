@@ -49,7 +49,7 @@ STEPS = (
         "an output shows the last digits of a float: round what the cell prints or draws",
     ),
     Step(
-        "the first notebook in JupyterLab and a real browser",
+        "every notebook, and a log that attacks, in JupyterLab and a real browser",
         python("-m", "pytest", "tests/browser"),
         "the server's log and the browser's errors stand above; `make screenshots` shows the page",
     ),

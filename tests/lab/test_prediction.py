@@ -81,7 +81,7 @@ def test_nothing_in_it_is_html_and_each_control_is_described(restarts, more_or_f
     panel = Prediction(payload, [payload, "b"])
     for one in (panel, restarts, more_or_fewer):
         question, control, _ = one.children
-        assert type(question) is widgets.Label
+        assert isinstance(question, widgets.Label)
         assert not any(isinstance(child, widgets.HTML | widgets.HTMLMath) for child in one.children)
         assert control.description == "Your guess"
         assert control.tooltip

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from course import NOTEBOOKS
-from notebook_policy import PLOTLY, SIZE_LIMIT, problems
+from notebook_policy import PLOTLY, SEAL, SIZE_LIMIT, problems, seal
 
 Notebook = dict[str, Any]
 
@@ -33,7 +33,8 @@ def code_cell(number: int, source: str, *outputs: dict[str, Any]) -> dict[str, A
 
 
 def shown(data: dict[str, Any]) -> dict[str, Any]:
-    return {"output_type": "display_data", "data": data, "metadata": {}}
+    metadata = {SEAL: seal(data)} if PLOTLY in data else {}
+    return {"output_type": "display_data", "data": data, "metadata": metadata}
 
 
 def good_notebook() -> Notebook:
@@ -58,6 +59,16 @@ def test_a_good_notebook_has_no_problems(tmp_path: Path) -> None:
 
 def outputs_of(notebook: Notebook) -> list[dict[str, Any]]:
     return notebook["cells"][1]["outputs"]
+
+
+def chart_of(notebook: Notebook) -> dict[str, Any]:
+    return notebook["cells"][2]["outputs"][0]
+
+
+def without_picture(notebook: Notebook) -> None:
+    data = chart_of(notebook)["data"]
+    del data["image/png"]
+    chart_of(notebook).update(shown(data))
 
 
 def strip_outputs(notebook: Notebook) -> None:
@@ -96,7 +107,14 @@ BROKEN: dict[str, tuple[Callable[[Notebook], None], str]] = {
     "no kernel": (lambda n: n["metadata"].clear(), "the kernel is None"),
     "a path of a machine": (print_text("File /Users/ann/x.py"), "a path of one machine: /Users/ann"),
     "such a path in a table": (lambda n: outputs_of(n).append(shown({"text/html": "/tmp/pip-1"})), "/tmp/pip-1"),
-    "a chart without a picture": (lambda n: n["cells"][2]["outputs"][0]["data"].pop("image/png"), "no image/png"),
+    "a chart without a picture": (without_picture, "no image/png"),
+    "another picture": (lambda n: chart_of(n)["data"].update({"image/png": "BBBB"}), "not the one that was drawn"),
+    "a picture of another chart": (
+        lambda n: chart_of(n)["data"][PLOTLY].update(data=[1]),
+        "not the one that was drawn",
+    ),
+    "a picture alone": (lambda n: outputs_of(n).append(shown({"image/png": "AAAA"})), "compares nothing"),
+    "hidden text": (print_text("made up\ra/b\n"), "carriage return"),
     "ignored by a tag": (ignore(tags=["nbval-ignore-output"]), "no reason"),
     "ignored by a tag, spelt otherwise": (ignore(tags=["NBVAL_SKIP"]), "no reason"),
     "ignored by a comment": (start_source_with("# NBVAL_IGNORE_OUTPUT"), "no reason"),

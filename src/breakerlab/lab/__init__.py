@@ -5,6 +5,7 @@ from breakerlab.lab.assumed_server_panel import AssumedServerPanel
 from breakerlab.lab.charts import cascade
 from breakerlab.lab.exercise import check
 from breakerlab.lab.explorer import Explorer, explore
+from breakerlab.lab.no_formulas import leave_tables_alone
 from breakerlab.lab.panel import CascadePanel
 from breakerlab.lab.prediction import Prediction
 from breakerlab.lab.recordings_panel import RecordingsPanel
@@ -28,3 +29,5 @@ __all__ = [
     "show",
     "what_changed",
 ]
+
+leave_tables_alone()

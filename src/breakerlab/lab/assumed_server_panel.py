@@ -7,6 +7,7 @@ import ipywidgets as widgets
 
 from breakerlab.lab.assumed_server import AssumedServer
 from breakerlab.lab.charts.predicted_counts import predicted_counts
+from breakerlab.lab.no_formulas import Label
 from breakerlab.lab.widget import figure_widget
 
 SLOTS: Final = (6, 7, 8, 9, 10, 12)
@@ -33,7 +34,7 @@ class AssumedServerPanel(widgets.VBox):
         self.answer_time = _slider("Time of an answer", ANSWER_TIMES, 1.0, "{:.0%}")
         self.judged = self._judge()
         self.figure = figure_widget(self._drawn())
-        self._readout = widgets.Label(self.sentence)
+        self._readout = Label(self.sentence)
         left, right = widgets.VBox([self.recording, self.slots]), widgets.VBox([self.slots_in_fault, self.answer_time])
         super().__init__([widgets.HBox([left, right]), self._readout, self.figure])
         for control in (self.recording, self.slots, self.slots_in_fault, self.answer_time):

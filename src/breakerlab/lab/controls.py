@@ -8,6 +8,7 @@ from typing import Any, Final
 import ipywidgets as widgets
 
 from breakerlab.lab.knobs import Knob
+from breakerlab.lab.no_formulas import Label
 
 LABEL_WIDTH: Final = "100px"
 _OFF: Final = "off"  # to ipywidgets None is "nothing chosen"
@@ -33,7 +34,7 @@ class Controls(widgets.VBox):
         for knob in self._knobs:
             if knob.group != group:
                 group = knob.group
-                heading = widgets.Label(group)
+                heading = Label(group)
                 heading.add_class("breakerlab-heading")
                 yield heading
             yield self.by_name[knob.name]

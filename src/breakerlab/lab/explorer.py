@@ -19,6 +19,7 @@ from breakerlab.lab.intervals import SEEDS, Intervals, differences
 from breakerlab.lab.knobs import POLICY_KNOBS, SCENARIO_KNOBS, Knob, knob, presets
 from breakerlab.lab.latency_chart import empty_latencies, update_latencies
 from breakerlab.lab.logged_scenario import Logged, scenario_of
+from breakerlab.lab.no_formulas import Label
 from breakerlab.lab.page_side import ROOT, PageSide
 from breakerlab.lab.summary_table import SummaryTable, rows_of
 from breakerlab.lab.widget import figure_widget
@@ -156,7 +157,7 @@ class Explorer(widgets.VBox):
             options=[NO_PRESET, *self._presets], description="Preset", style=narrow, layout={"width": "200px"}
         )
         self._preset.observe(self._take_preset, names="value")
-        self._message = widgets.Label("", layout={"flex": "1 1 260px", "height": "auto"})
+        self._message = Label("", layout={"flex": "1 1 260px", "height": "auto"})
         self._message.add_class("breakerlab-message")
         bar = widgets.HBox(
             [
@@ -189,7 +190,7 @@ class Explorer(widgets.VBox):
             [self._views, widgets.VBox([self.table], layout={"flex": "0 0 auto", "max_width": "100%"})],
             layout={"flex": "1 1 0", "flex_flow": "row wrap", "align_items": "flex-start", "min_width": "0"},
         )
-        about = widgets.Label(self._told)
+        about = Label(self._told)
         about.add_class("breakerlab-about")
         super().__init__([bar, widgets.HBox([left, right], layout={"min_width": "0"}), about, PageSide()])
         self.add_class(ROOT)

@@ -8,6 +8,7 @@ import ipywidgets as widgets
 import plotly.graph_objects as go
 
 from breakerlab.lab.charts import PANELS, cascade, series
+from breakerlab.lab.no_formulas import Label
 from breakerlab.lab.run_panel import RunPanel, slider
 from breakerlab.policy import Breaker, Policy, Retry
 from breakerlab.policy.backoff import JITTERS
@@ -33,7 +34,7 @@ class CascadesPanel(RunPanel):
     def __init__(self, fixed: Run, name: str, sliders: Sequence[widgets.Widget]) -> None:
         """fixed: the run that stays, and its name."""
         self._fixed, half = {name: fixed}, (len(sliders) + 1) // 2
-        super().__init__([sliders[:half], sliders[half:]], above=[widgets.Label(self.told_of(name, fixed))])
+        super().__init__([sliders[:half], sliders[half:]], above=[Label(self.told_of(name, fixed))])
 
     def draw(self) -> go.Figure:
         """The two cascades over one another."""

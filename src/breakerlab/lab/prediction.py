@@ -6,6 +6,7 @@ from typing import Any, Final
 import ipywidgets as widgets
 
 from breakerlab.lab.charts.rounding import told
+from breakerlab.lab.no_formulas import Label
 
 NO_GUESS: Final = "no guess yet"
 
@@ -42,8 +43,8 @@ class Prediction(widgets.VBox):
         self._numeric = choices is None
         self._range = (low, high)
         self._control = _field(low, high, unit) if choices is None else _buttons(choices)
-        self._said = widgets.Label(_made(None, ""))
-        super().__init__([widgets.Label(question), self._control, self._said])
+        self._said = Label(_made(None, ""))
+        super().__init__([Label(question), self._control, self._said])
         self._control.observe(self._tell, names="value")
 
     @property

@@ -9,6 +9,7 @@ import pandas as pd
 from breakerlab.lab.charts.band import band_told
 from breakerlab.lab.charts.predicted_course import predicted_course
 from breakerlab.lab.charts.rounding import told
+from breakerlab.lab.no_formulas import Label
 from breakerlab.lab.widget import figure_widget
 from breakerlab.trace import Trace
 
@@ -35,7 +36,7 @@ class RecordingsPanel(widgets.VBox):
         )
         self.model = widgets.Dropdown(description="Predicted", options=list(tables), tooltip="by which model", **style)
         self.figure = figure_widget(self._drawn())
-        self._held, self._missed = (widgets.Label(sentence) for sentence in self.sentences)
+        self._held, self._missed = (Label(sentence) for sentence in self.sentences)
         controls = widgets.HBox([self.recording, self.model])
         super().__init__([controls, self._held, self._missed, self.figure])
         for control in (self.recording, self.model):

@@ -7,6 +7,7 @@ from typing import Any
 import ipywidgets as widgets
 import plotly.graph_objects as go
 
+from breakerlab.lab.no_formulas import Label
 from breakerlab.lab.widget import figure_widget
 from breakerlab.replay import Run
 
@@ -21,7 +22,7 @@ class RunPanel(widgets.VBox):
         """columns: the sliders, side by side. above: what stands over the sentence."""
         self.run = self.play()
         self.figure = figure_widget(self.draw())
-        self._readout = widgets.Label(self.told())
+        self._readout = Label(self.told())
         controls = widgets.HBox([widgets.VBox(list(column)) for column in columns])
         super().__init__([controls, *above, self._readout, self.figure])
         for slider in chain.from_iterable(columns):
