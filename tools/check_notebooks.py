@@ -16,12 +16,13 @@ from pathlib import Path
 from course import NOTEBOOKS, REPOSITORY
 
 NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=120", "-p", "no:cacheprovider"]
+TWO_AT_A_TIME = ["-n", "2", "--dist", "loadscope"]  # the cells of one notebook in one process, one after the other
 # Newer and older versions of glibc spell the names differently.
 WITHOUT_FMA = "glibc.cpu.hwcaps=-AVX2,-FMA,-AVX2_Usable,-FMA_Usable"
 
 
 def nbval_command(notebooks: list[str]) -> list[str]:
-    return [sys.executable, "-m", "pytest", *NBVAL, *notebooks]
+    return [sys.executable, "-m", "pytest", *NBVAL, *TWO_AT_A_TIME, *notebooks]
 
 
 def processor_flags() -> str:

@@ -46,7 +46,7 @@ install_lab() {
 
 install_tests() {
     echo "breakerlab: installing what the tests need (half a minute, once)"
-    pip_install --constraint constraints.txt --group dev
+    pip_install --constraint constraints.txt --group dev --group app
 }
 
 install_bench() {

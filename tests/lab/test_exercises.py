@@ -96,6 +96,26 @@ MISTAKES = {
         lambda shards, failing, threshold: 0 if failing / shards > threshold else 1 - failing / shards,
     ],
     "seconds_until_noticed": [lambda clients, rate, minimum_calls: minimum_calls / rate],
+    "knobs_turned": [
+        lambda before, after: sorted(name for name in before if before[name] != after[name]),
+        lambda before, after: sorted(name for name in after if before.get(name) != after[name]),
+        lambda before, after: sorted(set(before.items()) ^ set(after.items())),
+        lambda before, after: [name for name in {**after, **before} if before.get(name, 0) != after.get(name, 0)],
+    ],
+    "worth_defending": [
+        lambda candidates: [max(candidates, key=lambda name: candidates[name][0])],
+        lambda candidates: [max(candidates, key=lambda name: candidates[name][0] - candidates[name][1])],
+        lambda candidates: [  # beaten by whoever is as good in both: two that are alike lose to each other
+            name
+            for name, (answers, errors) in candidates.items()
+            if not any(n != name and a >= answers and e <= errors for n, (a, e) in candidates.items())
+        ],
+        lambda candidates: [  # beaten only by whoever is better in both
+            name
+            for name, (answers, errors) in candidates.items()
+            if not any(a > answers and e < errors for a, e in candidates.values())
+        ],
+    ],
     "chance_each": [
         lambda together, quantities: together,
         lambda together, quantities: together / quantities,

@@ -10,7 +10,7 @@ import pytest
 
 from breakerlab.lab import explorer as module
 from breakerlab.lab.explorer import Explorer, explore
-from breakerlab.lab.explorer_chart import ROWS
+from breakerlab.lab.explorer_chart import ROWS, bin_for
 from breakerlab.lab.knobs import presets
 from breakerlab.lab.logged_scenario import scenario_of
 from breakerlab.policy import Policy
@@ -139,7 +139,7 @@ def test_what_is_no_policy_is_refused_in_a_sentence(explorer: Explorer) -> None:
 def test_settle_shows_the_differences_that_compare_finds(explorer: Explorer, scenario: Scenario) -> None:
     found = explorer.settle()
     expected = compare(scenario, {"A": Policy.naive(), "B": Policy.recommended()}, 20).table
-    assert found.equals(expected)
+    assert found.table.equals(expected)
     assert any("to" in row["cells"][3] for row in explorer.table.rows)
     explorer.turn("attempts", 2)
     assert all(row["cells"][3] == "" for row in explorer.table.rows)
@@ -245,3 +245,62 @@ def test_what_did_not_change_is_not_sent_again(explorer: Explorer) -> None:
     assert sent.count("lines") == 1
     assert "faults" not in sent
     assert sent.count("value") == 1
+
+
+@pytest.mark.parametrize("duration", [0.5, 4.0, 60.0, 61.0, 3600.0, 86_400.0, 4.5e6, 1e9])
+def test_a_chart_of_any_length_has_enough_points_and_not_too_many(duration: float) -> None:
+    bins = duration / bin_for(duration)
+    assert 30 <= bins <= 120
+
+
+def test_what_is_sent_to_the_page_is_what_is_drawn(explorer: Explorer) -> None:
+    explorer.turn("failure_threshold", 2)
+    for lines, sent in zip(explorer.chart.lines, explorer.chart.get_state("lines")["lines"], strict=True):
+        numbers = np.frombuffer(sent["numbers"], np.float32)
+        expected = [value for column in lines.values() for value in column]
+        assert [(name, len(column)) for name, column in lines.items()] == sent["columns"]
+        assert numbers == pytest.approx(np.array(expected, float), rel=1e-6, nan_ok=True)
+
+
+def test_in_bins_narrower_than_the_samples_of_the_pool_the_last_one_holds() -> None:
+    explorer = explore(foreign_log(calls=40))  # 4 s
+    assert explorer.chart.look["bin"] < 0.5
+    assert None not in explorer.chart.lines[1]["pool"]
+
+
+def test_who_served_is_told_once_there_is_a_fallback(explorer: Explorer) -> None:
+    assert not any(row["label"].startswith("by ") for row in explorer.table.rows)
+    explorer.turn("fallback", ("simpler model",))
+    rows = {row["label"]: row["cells"] for row in explorer.table.rows}
+    summary = explorer.runs["B"].summary()
+    assert rows["by simpler model"][:2] == ["0", f"{summary['served_by_simpler model']:,.0f}"]
+    assert rows["by the LLM"][1] == f"{summary['served_by_llm']:,.0f}"
+
+
+def test_a_log_of_months_has_its_own_steps_for_the_fault_and_few_health_checks() -> None:
+    at = 1.7e9 + 1500.0 * np.arange(3000)
+    failed = (np.arange(3000) // 100 == 4).astype(int)
+    number = np.arange(3000)
+    columns = {"time": at, "latency": np.full(3000, np.nan), "outcome": (failed, ("ok", "error")), "service": "llm"}
+    columns |= {"request": number, "attempt": np.ones(3000, int)}
+    log = Trace.from_columns(columns, source=Source(name="months", format="jsonl"))
+    explorer = explore(log)
+    assert explorer.setting.scenario.duration / explorer.setting.scenario.app.health_interval <= 20_000
+    assert "checked every 225 s" in explorer.about
+    assert "the log does not say how long they took" in explorer.about
+    assert "6.94 days to 8.68 days" in explorer.about
+    labels = [label for label, _ in explorer.scenario_controls.by_name["fault_start"].options]
+    assert "26 days" in labels
+    assert explorer.chart.look["unit"]["name"] == "days"
+
+
+def test_every_knob_has_its_meaning_for_the_page(explorer: Explorer) -> None:
+    for controls in (explorer.policy_controls, explorer.scenario_controls):
+        assert len(controls.meanings) == len(controls.by_name)
+        assert all(controls.meanings.values())
+
+
+def test_the_caption_names_the_server_as_the_knobs_have_it(explorer: Explorer) -> None:
+    assert "Simulated: 8 slots" in explorer._caption.value
+    explorer.turn("slots", 4)
+    assert "Simulated: 4 slots" in explorer._caption.value

@@ -65,7 +65,7 @@ def test_every_widget_of_the_lab_is_attacked_or_is_part_of_one_that_is() -> None
     assert hostile.PARTS <= {one.__name__ for one in ours} <= hostile.PARTS | attacked
 
 
-@pytest.mark.parametrize("name", hostile.NOT_SHOWN)
+@pytest.mark.parametrize("name", sorted(hostile.NOT_SHOWN))
 def test_what_is_said_to_show_nothing_makes_no_figure_table_or_widget(name: str) -> None:
     room, _, what = name.partition(".")
     public = getattr({"charts": charts, "lab": lab}[room], what)

@@ -70,7 +70,7 @@ def test_every_value_of_a_knob_is_kept_or_refused_in_a_sentence(one: Knob, scena
 @names
 def test_what_a_policy_or_scenario_has_can_be_chosen(one: Knob, scenario: Scenario) -> None:
     value = one.get(subject_of(one, scenario))
-    options = one.options(value)
+    options = one.options(subject_of(one, scenario))
     assert value in [chosen for _, chosen in options]
     assert all(isinstance(told, str) and told for told, _ in options)
     assert len({told for told, _ in options}) == len(options)

@@ -25,6 +25,7 @@ class Controls(widgets.VBox):
         self._knobs, self._turned, self._showing = tuple(knobs), turned, False
         self.by_name = {knob.name: _control(knob, subject) for knob in knobs}
         super().__init__(list(self._rows()))
+        self.meanings = {knob.label: knob.meaning for knob in knobs}
         self.add_class("breakerlab-knobs")
         for knob in knobs:
             self.by_name[knob.name].observe(self._observer(knob), names="value")
@@ -59,21 +60,21 @@ def _control(knob: Knob, subject: Any) -> widgets.Widget:
     value = knob.get(subject)
     common = {
         "description": knob.label,
-        "tooltip": f"{knob.label}: {knob.meaning}",
+        "tooltip": knob.meaning,
         "disabled": not knob.counts(subject),
         "style": {"description_width": LABEL_WIDTH},
         "layout": {"width": "auto", "margin": "0"},
     }
     if set(knob.values) == {False, True}:
         return widgets.Checkbox(value=value, indent=True, **common)
-    chosen = {"options": _options(knob, value), "value": _OFF if value is None else value}
+    chosen = {"options": _options(knob, subject), "value": _OFF if value is None else value}
     if all(isinstance(one, str | tuple | None) for one in knob.values):
         return widgets.Dropdown(**chosen, **common)
     return widgets.SelectionSlider(continuous_update=True, **chosen, **common)
 
 
-def _options(knob: Knob, value: Any) -> tuple[tuple[str, Any], ...]:
-    return tuple((told, _OFF if one is None else one) for told, one in knob.options(value))
+def _options(knob: Knob, subject: Any) -> tuple[tuple[str, Any], ...]:
+    return tuple((told, _OFF if one is None else one) for told, one in knob.options(subject))
 
 
 def _set(control: Any, knob: Knob, subject: Any) -> None:
@@ -82,7 +83,7 @@ def _set(control: Any, knob: Knob, subject: Any) -> None:
     shown = _OFF if value is None else value
     if control.value != shown:
         if not isinstance(control, widgets.Checkbox):
-            options = _options(knob, value)
+            options = _options(knob, subject)
             if tuple(control.options) != options:
                 control.options = options
         control.value = shown

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
-CHAPTERS: Final = (0, 1, 2, 3, 4, 5, 6, 7, 11, 12)  # notebooks with exercises
+CHAPTERS: Final = (0, 1, 2, 3, 4, 5, 6, 7, 9, 11, 12)  # notebooks with exercises
 LONGEST: Final = 80  # characters of a value in a sentence
 NOT_YET, RIGHT, WRONG = "not yet", "right", "wrong"
 

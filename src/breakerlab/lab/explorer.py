@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import ipywidgets as widgets
-import pandas as pd
 
 from breakerlab.lab import explorer_chart as chart
+from breakerlab.lab.charts.caption import caption_of
 from breakerlab.lab.controls import Controls, button
 from breakerlab.lab.explorer_export import ExportView
 from breakerlab.lab.export import Export, export, policy_from_json
@@ -24,7 +24,7 @@ from breakerlab.lab.page_side import ROOT, PageSide
 from breakerlab.lab.summary_table import SummaryTable, rows_of
 from breakerlab.lab.widget import figure_widget
 from breakerlab.policy import Policy
-from breakerlab.replay import Run, Scenario, replay
+from breakerlab.replay import Comparison, Run, Scenario, replay
 from breakerlab.trace import Trace
 
 MOST_STEPS: Final = 200
@@ -66,8 +66,8 @@ class Explorer(widgets.VBox):
     """Turn a knob, and both runs, their chart and their table follow.
 
     From code: `turn(name, value, policy="B")` turns a knob, `setting` is what the knobs say, `runs` what came of it,
-    `undo()` and `reset()` go back, `export(target)` and `load(text)` take a policy out and in, `settle()` works out the
-    differences and their intervals.
+    `about` where the scenario is from. `undo()` and `reset()` go back, `export(target)` and `load(text)` take a policy
+    out and in, `settle()` works out the differences and their intervals.
     """
 
     def __init__(
@@ -81,13 +81,14 @@ class Explorer(widgets.VBox):
     ) -> None:
         self._seed, self._clock = seed, clock
         self._first = self.setting = Setting(logged.scenario, a, b)
-        self._told = f"{logged.scenario.name}: {logged.told}."
+        self.about = f"{logged.scenario.name}: {logged.told}."
         self._history: list[Setting] = []
         self._turn: tuple[str, str, float] | None = None  # the latest by hand: knob, policy, when
         self._bin = chart.bin_for(logged.scenario.duration)
         self._not_drawn: set[str] = set()
         self._intervals = Intervals(self._show_differences)
         self.runs: dict[str, Run] = {}
+        self._figures: dict[str, dict[str, float]] = {}  # the summary of each run
         self.latencies = figure_widget(empty_latencies())
         self.table = SummaryTable()
         self._replay(chart.NAMES)
@@ -124,8 +125,8 @@ class Explorer(widgets.VBox):
         self._turn = None
         self._go_to(self.setting.with_policy(policy, policy_from_json(text)))
 
-    def settle(self) -> pd.DataFrame:
-        """Work out the differences of B from A over 20 seeds now, and show them; `Comparison.table`."""
+    def settle(self) -> Comparison:
+        """Work out the differences of B from A over 20 seeds now, and show them."""
         self._intervals.forget()
         found = differences(self.setting.scenario, self.setting.a, self.setting.b)
         self._show_differences(found)
@@ -147,6 +148,7 @@ class Explorer(widgets.VBox):
             options=chart.NAMES,
             value="B",
             description="Knobs of policy",
+            tooltip="whose knobs are shown below",
             orientation="horizontal",
             style=narrow,
             layout={"width": "auto"},
@@ -171,12 +173,11 @@ class Explorer(widgets.VBox):
         )
         self.policy_controls = Controls(POLICY_KNOBS, self.setting.b, self._turned)
         self.scenario_controls = Controls(SCENARIO_KNOBS, self.setting.scenario, self._turned)
-        left = widgets.Tab(
-            [self.policy_controls, self.scenario_controls],
-            titles=("Policy", "Server and app"),
-            layout={"width": LEFT, "flex": f"0 0 {LEFT}"},
-        )
-        left.add_class("breakerlab-left")
+        panels = (self.policy_controls, self.scenario_controls)
+        knobs = widgets.Tab(panels, titles=("Policy", "Server and app"), layout={"width": "auto"})
+        knobs.add_class("breakerlab-left")
+        meaning = PageSide([panel.meanings for panel in panels])
+        left = widgets.VBox([knobs, meaning], layout={"width": LEFT, "flex": f"0 0 {LEFT}"})
         self._export = ExportView(self.export, self._import)
         self._views = widgets.Tab(
             [widgets.VBox([self.chart]), _chart_box(self.latencies), self._export],
@@ -190,9 +191,10 @@ class Explorer(widgets.VBox):
             [self._views, widgets.VBox([self.table], layout={"flex": "0 0 auto", "max_width": "100%"})],
             layout={"flex": "1 1 0", "flex_flow": "row wrap", "align_items": "flex-start", "min_width": "0"},
         )
-        about = Label(self._told)
-        about.add_class("breakerlab-about")
-        super().__init__([bar, widgets.HBox([left, right], layout={"min_width": "0"}), about, PageSide()])
+        self._caption = Label()
+        self._caption.add_class("breakerlab-about")
+        self._tell_model()
+        super().__init__([bar, widgets.HBox([left, right], layout={"min_width": "0"}), self._caption])
         self.add_class(ROOT)
 
     # ---- what follows from a change
@@ -242,8 +244,10 @@ class Explorer(widgets.VBox):
         self._show_policy()
         if setting.scenario != before.scenario:
             self.scenario_controls.show(setting.scenario)
+            self._tell_model()
 
     def _play(self, names: tuple[str, ...]) -> None:
+        self._intervals.forget()  # at once, for they would take turns with what is looked at
         self._replay(names)
         self._not_drawn |= set(names)
         self._draw()
@@ -261,6 +265,8 @@ class Explorer(widgets.VBox):
                 self.runs |= {name: run.result() for name, run in zip(names[1:], runs, strict=True)}
         else:
             self.runs |= {name: play(name) for name in names}
+        for name in names:
+            self._figures.pop(name, None)
 
     def _draw(self) -> None:
         """Bring the view that is looked at up to date; the others follow when they are."""
@@ -279,16 +285,21 @@ class Explorer(widgets.VBox):
         else:
             self._export.show()
 
-    def _show_table(self, found: pd.DataFrame | None) -> None:
-        a, b = (self.runs[name].summary() for name in chart.NAMES)
+    def _tell_model(self) -> None:
+        self._caption.value = f"{self.about} {caption_of(self.runs)}"
+
+    def _show_table(self, found: Comparison | None) -> None:
+        for name in chart.NAMES:
+            if name not in self._figures:
+                self._figures[name] = self.runs[name].summary()
         with self.table.hold_sync():
             if found is None:
                 self.table.caption = f"A and B at seed {self._seed}; intervals follow when the knobs rest."
             else:
                 self.table.caption = f"A and B at seed {self._seed}; intervals: of B minus A, over {SEEDS} seeds."
-            self.table.rows = rows_of(a, b, found)
+            self.table.rows = rows_of(self._figures["A"], self._figures["B"], None if found is None else found.table)
 
-    def _show_differences(self, found: pd.DataFrame | Exception) -> None:
+    def _show_differences(self, found: Comparison | Exception) -> None:
         if isinstance(found, Exception):
             self.table.caption = f"A and B at seed {self._seed}; the intervals could not be worked out: {found}"
         else:

@@ -6,6 +6,7 @@ takes a few. All text is set as text, never as markup.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,14 +15,19 @@ import numpy as np
 import pandas as pd
 import traitlets
 
-from breakerlab.lab.charts.rounding import rounded
+from breakerlab.lab.span import unit_of
 from breakerlab.lab.style import FAULT, GRID, INK, LINES, OFFERED_AREA
 from breakerlab.replay import Run, Scenario
 
 NAMES: Final = ("A", "B")
 HEIGHT: Final = 540
 MOST_BINS: Final = 120
-NICE_BINS: Final = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+NICE_BINS: Final = (
+    *(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0),
+    *(60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0, 43200.0),
+)
+DAY: Final = 86400.0
+POOL_SAMPLED: Final = 0.5  # s
 STATE_HEIGHTS: Final = (0.0, 2.0, 1.0)  # the timeline says 0 closed, 1 open, 2 half-open
 STATES: Final = ("closed", "half-open", "open", "restart")
 
@@ -51,29 +57,52 @@ ROWS: Final = (
 
 def bin_for(duration: float) -> float:
     """Seconds of a bin with which a run of `duration` seconds has at most 120 bins."""
-    return next((bin for bin in NICE_BINS if duration / bin <= MOST_BINS), NICE_BINS[-1])
+    nice = next((bin for bin in NICE_BINS if duration / bin <= MOST_BINS), None)
+    return nice or DAY * math.ceil(duration / DAY / MOST_BINS)
 
 
 def drawn(run: Run, bin: float) -> dict[str, Values]:
-    """What is drawn of one run: a list a column, 6 significant digits, None for a gap; `time` in seconds.
+    """What is drawn of one run: a list a column, None for a gap; `time` in seconds.
 
     `restarts` and `failed_checks` are moments (s).
     """
     timeline = run.timeline(bin)
     end = int(np.searchsorted(timeline.index.to_numpy(), run.scenario.duration))
-    timeline = timeline.iloc[: max(1, end)]
-    columns = {name: rounded(timeline[name].to_numpy()) for row in ROWS for name in columns_of(row) if name in timeline}
-    columns["served_by_fallback"] = rounded(_by_fallbacks(timeline))
+    timeline = timeline.iloc[: max(1, end)].copy()
+    timeline["pool"] = _between_samples(timeline["pool"], bin)
+    columns = {name: _values(timeline[name]) for row in ROWS for name in columns_of(row) if name in timeline}
+    columns["served_by_fallback"] = _values(_by_fallbacks(timeline))
     columns["breaker"] = _states(run, timeline)
-    columns["offered"] = rounded(timeline["offered"].to_numpy())
+    columns["offered"] = _values(timeline["offered"])
     events = run.trace.events
-    kind, value, time = events["kind"].to_numpy(), events["value"].to_numpy(), events["time"].to_numpy()
+    kind, value, time = (events[name].to_numpy() for name in ("kind", "value", "time"))
     return {
-        "time": rounded(timeline.index.to_numpy()),
+        "time": _values(timeline.index),
         **columns,
-        "restarts": rounded(time[(kind == "restart") & (value == 1)]),
-        "failed_checks": rounded(time[(kind == "health") & (value == 0)]),
+        "restarts": _values(time[(kind == "restart") & (value == 1)]),
+        "failed_checks": _values(time[(kind == "health") & (value == 0)]),
     }
+
+
+def _between_samples(pool: pd.Series[float], bin: float) -> pd.Series[float]:
+    """The pool is sampled twice a second: in narrower bins the last sample holds until the next, and no longer."""
+    held = math.ceil(POOL_SAMPLED / bin) - 1
+    return pool.ffill(limit=held) if held else pool
+
+
+def _values(numbers: Any) -> Values:
+    return [None if number != number else number for number in np.asarray(numbers).tolist()]
+
+
+def _packed(lines: list[dict[str, Values]], _: Any) -> list[dict[str, Any]]:
+    """A policy's columns as one run of single-precision floats, NaN for a gap: to write them as text takes longer."""
+    return [
+        {
+            "columns": [(name, len(values)) for name, values in columns.items()],
+            "numbers": np.concatenate([np.array(values, np.float32) for values in columns.values()]).tobytes(),
+        }
+        for columns in lines
+    ]
 
 
 def columns_of(row: Row) -> tuple[str, ...]:
@@ -103,6 +132,17 @@ function add(parent, tag, attributes = {}, text) {
   return made;
 }
 
+// What a policy's line is drawn from: an array a column, NaN for a gap.
+function unpack({ columns, numbers }) {
+  const { buffer, byteOffset, byteLength } = numbers, data = {};
+  const all = new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));  // a copy, which is aligned
+  let from = 0;
+  for (const [name, length] of columns) data[name] = all.subarray(from, from += length);
+  return data;
+}
+
+const short = (value, digits) => Number(value.toPrecision(digits)).toLocaleString("en", { maximumFractionDigits: 9 });
+
 function niceStep(span, most) {
   const rough = span / most, power = 10 ** Math.floor(Math.log10(rough));
   return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= rough * 0.9999);
@@ -111,7 +151,7 @@ function niceStep(span, most) {
 function stepped(time, values, x, y, end) {
   let path = "", open = false;
   for (let i = 0; i < time.length; i++) {
-    if (values[i] === null || values[i] === undefined) { open = false; continue; }
+    if (Number.isNaN(values[i])) { open = false; continue; }
     const at = y(values[i]).toFixed(1);
     path += open ? `V${at}` : `M${x(time[i]).toFixed(1)},${at}`;
     path += `H${x(time[i + 1] ?? end).toFixed(1)}`;
@@ -128,6 +168,8 @@ function render({ model, el }) {
   const box = document.createElement("div");
   box.className = "breakerlab-lines";
   box.tabIndex = 0;
+  box.setAttribute("role", "group");
+  box.setAttribute("aria-label", "Chart over time");
   const svg = add(box, "svg", { height, role: "img" });
   const told = document.createElement("div");
   told.className = "breakerlab-told";
@@ -170,24 +212,26 @@ function render({ model, el }) {
   const cursor = add(svg, "path", { stroke: look.ink, "stroke-width": 1, "stroke-dasharray": "3,3", fill: "none" });
   let width = 0, moment = null, pointedRow = "";
 
-  const data = (n) => model.get("lines")[n];
+  let lines = model.get("lines").map(unpack);
+  const data = (n) => lines[n];
   const x = (time) => LEFT + (time / look.duration) * (width - LEFT - RIGHT);
 
   function drawRow(part) {
     const { row, top, bottom } = part;
-    const values = names.flatMap((name, n) => row.columns.flatMap((column) => data(n)[column]));
+    const values = names.flatMap((name, n) => row.columns.flatMap((column) => [...data(n)[column]]));
     if (part.area) values.push(...data(0).offered);
-    const highest = row.states.length ? row.states.length - 0.6 : Math.max(1e-9, ...values.filter((v) => v !== null));
+    const most = Math.max(0, ...values.filter((value) => !Number.isNaN(value)));
+    const highest = row.states.length ? row.states.length - 0.6 : most || 1;
     const lowest = row.states.length ? -0.4 : 0;
     const step = row.states.length ? 1 : niceStep(highest, 3);
-    const end = row.states.length ? highest : Math.ceil(highest / step - 1e-9) * step;
+    const end = row.states.length ? highest : Math.ceil(highest / step - 1e-6) * step;
     const y = (value) => bottom - ((value - lowest) / (end - lowest)) * (bottom - top);
     const wanted = [];
-    for (let at = 0; at <= end + 1e-9; at += step) wanted.push(at);
+    for (let i = 0; i * step <= end + 1e-6 * step; i++) wanted.push(i * step);
     while (part.ticks.childNodes.length > wanted.length) part.ticks.lastChild.remove();
     while (part.ticks.childNodes.length < wanted.length) add(part.ticks, "text", { x: LEFT - 5 });
     wanted.forEach((at, i) => {
-      const label = part.ticks.childNodes[i], text = row.states[at] ?? String(Number(at.toPrecision(6)));
+      const label = part.ticks.childNodes[i], text = row.states[at] ?? short(at, 6);
       label.setAttribute("y", y(at) + 4);
       if (label.textContent !== text) label.textContent = text;
     });
@@ -200,17 +244,16 @@ function render({ model, el }) {
     }
     part.marks?.forEach((mark, n) => {
       for (const [kind, form, at] of [["restarts", "cross", 3], ["failed_checks", "triangle", 2.6]])
-        mark[kind].setAttribute("d", data(n)[kind].map((t) => shape[form](x(t), y(at - 0.25 * n))).join(""));
+        mark[kind].setAttribute("d", Array.from(data(n)[kind], (t) => shape[form](x(t), y(at - 0.25 * n))).join(""));
     });
   }
 
   function drawAxis() {
-    const step = niceStep(look.duration, width > 500 ? 8 : 5), labels = [];
-    for (let at = 0; at <= look.duration + 1e-9; at += step) labels.push(at);
+    const whole = look.duration / look.unit.seconds, step = niceStep(whole, width > 500 ? 8 : 5);
     axis.replaceChildren();
-    for (const at of labels)
-      add(axis, "text", { x: x(at), y: height - BOTTOM + 12 }, String(Number(at.toPrecision(6))));
-    add(axis, "text", { x: (LEFT + width - RIGHT) / 2, y: height - 4 }, "time (s)");
+    for (let i = 0; i * step <= whole * (1 + 1e-9); i++)
+      add(axis, "text", { x: x(i * step * look.unit.seconds), y: height - BOTTOM + 12 }, short(i * step, 6));
+    add(axis, "text", { x: (LEFT + width - RIGHT) / 2, y: height - 4 }, `time (${look.unit.name})`);
   }
 
   function shade() {
@@ -251,10 +294,11 @@ function render({ model, el }) {
       let i = time.findLastIndex((t) => t <= moment + 1e-9);
       return `${name} ` + chosen.flatMap((row) => row.columns.map((column) => {
         const value = data(n)[column][i];
-        return value === null || value === undefined ? "-" : row.states[value] ?? `${Number(value.toPrecision(3))}`;
+        return value === undefined || Number.isNaN(value) ? "-" : row.states[value] ?? short(value, 3);
       })).join(" and ");
     });
-    told.textContent = `${Number(moment.toPrecision(4))} s, ${chosen[0].title}: ${texts.join(", ")} ${chosen[0].unit}`;
+    const when = `${short(moment / look.unit.seconds, 4)} ${look.unit.name}`;
+    told.textContent = `${when}, ${chosen[0].title}: ${texts.join(", ")} ${chosen[0].unit}`;
   }
 
   function point(row) {
@@ -283,7 +327,7 @@ function render({ model, el }) {
     tell();
   });
   box.addEventListener("blur", () => { moment = null; point(""); tell(); });
-  model.on("change:lines", draw);
+  model.on("change:lines", () => { lines = model.get("lines").map(unpack); draw(); });
   model.on("change:faults", shade);
   model.on("change:lit", light);
   const observer = new ResizeObserver(resize);
@@ -315,7 +359,7 @@ class ExplorerChart(anywidget.AnyWidget):
     _esm = _SCRIPT
     _css = _STYLE
     look = traitlets.Dict().tag(sync=True)
-    lines = traitlets.List([]).tag(sync=True)
+    lines = traitlets.List([]).tag(sync=True, to_json=_packed)
     faults = traitlets.List([]).tag(sync=True)
     pointed = traitlets.Unicode("").tag(sync=True)
     lit = traitlets.Unicode("").tag(sync=True)
@@ -337,6 +381,7 @@ class ExplorerChart(anywidget.AnyWidget):
             "styles": [{"color": line.color, "width": line.width} for line in LINES[: len(NAMES)]],
             "height": HEIGHT,
             "duration": scenario.duration,
+            "unit": unit_of(scenario.duration)._asdict(),
             "bin": bin,
             "offered": OFFERED_AREA,
             "fault": FAULT,

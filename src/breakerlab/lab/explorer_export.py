@@ -26,15 +26,16 @@ class ExportView(widgets.VBox):
             layout={"width": "340px"},
         )
         self.text = _text_field("Text to copy", "220px")
-        self.text.disabled = False
         self.text.add_class("breakerlab-exported")
-        self.cannot = _text_field("What it cannot express", "110px")
-        self.cannot.disabled = True
+        self.cannot = _text_field("What it cannot express", "130px")
         self.cannot.add_class("breakerlab-wraps")
-        self.pasted = _text_field("Import: paste a policy's JSON", "70px")
+        for field in (self.text, self.cannot):
+            field.add_class("breakerlab-read")
+        self.pasted = _text_field("Import: paste a policy's JSON", "90px")
         copy = button("Copy", "put the text on the clipboard", lambda: None)
         copy.add_class("breakerlab-copy")
         take = button("Import into the policy", "set the policy whose knobs are shown", lambda: load(self.pasted.value))
+        take.layout.align_self = "flex-start"
         head = widgets.HBox([self.target, copy])
         super().__init__([head, self.text, self.cannot, self.pasted, take], layout={"min_width": "0"})
         self.target.observe(lambda _: self.show(), names="value")
@@ -47,6 +48,6 @@ class ExportView(widgets.VBox):
 
 
 def _text_field(name: str, height: str) -> widgets.Textarea:
-    field = widgets.Textarea(description=name, style=_NARROW, layout={"width": "98%", "height": height})
+    field = widgets.Textarea(description=name, style=_NARROW, layout={"width": "auto", "height": height})
     field.add_class("breakerlab-text")
     return field

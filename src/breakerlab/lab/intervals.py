@@ -11,10 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-import pandas as pd
-
 from breakerlab.policy import Policy
-from breakerlab.replay import Scenario, compare
+from breakerlab.replay import Comparison, Scenario, compare
 
 SEEDS: Final = 20
 PAUSE: Final = 0.4  # seconds without a change
@@ -25,9 +23,9 @@ class Superseded(Exception):  # noqa: N818  (no error: the question is no longer
 
 
 class Intervals:
-    """`ask` begins anew with each call; `told` gets the table of the latest question, or the error it met."""
+    """`ask` begins anew with each call; `told` gets the answer to the latest question, or the error it met."""
 
-    def __init__(self, told: Callable[[pd.DataFrame | Exception], None]) -> None:
+    def __init__(self, told: Callable[[Comparison | Exception], None]) -> None:
         self._told = told
         self._question = 0
         self._rest: asyncio.TimerHandle | None = None
@@ -55,7 +53,7 @@ class Intervals:
             if question != self._question or loop.is_closed():
                 raise Superseded
 
-        result: pd.DataFrame | Exception
+        result: Comparison | Exception
         try:
             result = differences(scenario, a, b, go_on)
         except Superseded:
@@ -67,11 +65,11 @@ class Intervals:
         except RuntimeError:  # the kernel ended meanwhile
             return
 
-    def _hand_over(self, question: int, result: pd.DataFrame | Exception) -> None:
+    def _hand_over(self, question: int, result: Comparison | Exception) -> None:
         if question == self._question:
             self._told(result)
 
 
-def differences(scenario: Scenario, a: Policy, b: Policy, progress: Any = None) -> pd.DataFrame:
-    """`Comparison.table` of B against A over 20 seeds."""
-    return compare(scenario, {"A": a, "B": b}, SEEDS, progress=progress).table
+def differences(scenario: Scenario, a: Policy, b: Policy, progress: Any = None) -> Comparison:
+    """B against A over 20 seeds."""
+    return compare(scenario, {"A": a, "B": b}, SEEDS, progress=progress)

@@ -71,7 +71,7 @@ def with_values(name: str, *values: Any, label: str | None = None, told: Callabl
     Raises KeyError for a name that no knob has.
     """
     known = knob(name)
-    return replace(known, values=values, label=label or known.label, told=told or known.told)
+    return replace(known, values=values, values_for=None, label=label or known.label, told=told or known.told)
 
 
 def _is_of_scenario(one: Knob) -> bool:
@@ -80,5 +80,5 @@ def _is_of_scenario(one: Knob) -> bool:
 
 def _slider(one: Knob, subject: Any) -> Any:
     value = one.get(subject)
-    options = [(told, OFF if found is None else found) for told, found in one.options(value)]
+    options = [(told, OFF if found is None else found) for told, found in one.options(subject)]
     return slider(one.label, options, OFF if value is None else value, one.meaning)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from breakerlab.lab.span import time_told
 from breakerlab.policy import Breaker, Fallback, Policy, Retry, RetryBudget, Throttle
 from breakerlab.policy.backoff import JITTERS
 from breakerlab.replay import Constant, Empirical, Fault, Llm, Lognormal, RateLimit, Scenario
@@ -34,6 +35,7 @@ class Knob:
         get: the setting of a policy or scenario; None: off, or it has no meaning at the moment.
         put: the policy or scenario with the setting changed. Raises ValueError where that cannot be.
         counts: whether it has a meaning for a policy or scenario as it is; where not, it cannot be turned.
+        values_for: what it can be turned to for a policy or scenario, where that depends on it.
     """
 
     name: str
@@ -45,10 +47,12 @@ class Knob:
     get: Callable[[Any], Any]
     put: Callable[[Any, Any], Any]
     counts: Callable[[Any], bool] = lambda _: True
+    values_for: Callable[[Any], tuple[Any, ...]] | None = None
 
-    def options(self, value: Any) -> list[tuple[str, Any]]:
-        """What can be chosen, as (shown, value), with `value` among it."""
-        values = self.values if value in self.values else _in_order((*self.values, value))
+    def options(self, subject: Any) -> list[tuple[str, Any]]:
+        """What can be chosen for a policy or scenario, as (shown, value), with the value that it has among it."""
+        value, values = self.get(subject), self.values_for(subject) if self.values_for else self.values
+        values = values if value in values else _in_order((*values, value))
         return [(self.told(one), one) for one in values]
 
 
@@ -59,8 +63,8 @@ def _in_order(values: Iterable[Any]) -> tuple[Any, ...]:
 # ---- how values are told
 
 
-def seconds(value: float | None) -> str:
-    return f"{value:g} s"
+def seconds(value: float) -> str:
+    return time_told(value)
 
 
 def _or(word: str, tell: Callable[[Any], str]) -> Callable[[Any], str]:
@@ -457,7 +461,7 @@ POLICY_KNOBS: Final[tuple[Knob, ...]] = (
         "half_open_timeout",
         HALF_OPEN,
         "Hanging probe",
-        "gives up its permit after this",
+        "gives up its permit after this; a replay ends it sooner, by its timeout",
         (OFF, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0),
         _or("automatic", seconds),
     ),
@@ -548,6 +552,17 @@ def _put_fault_start(scenario: Scenario, start: float) -> Scenario:
     fault = _first_fault(scenario)
     moved = replace(fault, start=start, end=start + (fault.end - fault.start))
     return replace(scenario, faults=(moved, *scenario.faults[1:]))
+
+
+_STARTS: Final = (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0)
+_LENGTHS: Final = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0)
+_USUAL: Final = 120.0  # s, the length of a scenario that these are for
+
+
+def _as_long_as(scenario: Scenario, moments: tuple[float, ...]) -> tuple[float, ...]:
+    """The moments as they are, or in a scenario of another order of length at the same shares of it."""
+    ratio = scenario.duration / _USUAL
+    return moments if 0.25 <= ratio <= 2.5 else tuple(float(f"{moment * ratio:.3g}") for moment in moments)
 
 
 def _fault_length(scenario: Scenario) -> float:
@@ -679,21 +694,23 @@ SCENARIO_KNOBS: Final[tuple[Knob, ...]] = (
         "fault_start",
         FAULT,
         "Begins at",
-        "on the time axis",
-        (0.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0),
+        "on the time axis; where there are several faults, these knobs turn the first",
+        _STARTS,
         seconds,
         lambda scenario: _first_fault(scenario).start,
         _put_fault_start,
+        values_for=lambda scenario: _as_long_as(scenario, _STARTS),
     ),
     Knob(
         "fault_length",
         FAULT,
         "Lasts",
         "from its beginning to its end",
-        (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0),
+        _LENGTHS,
         seconds,
         _fault_length,
         _put_fault_length,
+        values_for=lambda scenario: _as_long_as(scenario, _LENGTHS),
     ),
     _app_knob(
         "workers",

@@ -43,7 +43,9 @@ def empty_latencies() -> go.Figure:
         uirevision="keep",
     )
     figure.update_xaxes(type="log", gridcolor=GRID, ticks="outside", tickcolor=GRID, zeroline=False)
-    figure.update_xaxes(row=2, col=1, title={"text": "seconds since the request (logarithmic)", "standoff": 4})
+    figure.update_xaxes(
+        row=2, col=1, title={"text": "seconds since the request (logarithmic)", "standoff": 4, "font": {"size": 11}}
+    )
     figure.update_yaxes(gridcolor=GRID, range=[0, 102], title={"text": "% of them", "font": {"size": 11}})
     figure.update_annotations(x=0, xanchor="left", font={"size": 12, "color": INK})
     return figure

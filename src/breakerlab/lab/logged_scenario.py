@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from breakerlab.lab.span import time_told
 from breakerlab.replay import App, Fault, Lognormal, Scenario, ScenarioError, Service, Workload
 from breakerlab.trace import Trace
 
@@ -18,6 +19,7 @@ BURST: Final = 0.5  # share of failures from which a bin belongs to a burst
 FEWEST: Final = 5  # failures in a burst
 MOST_FAULTS: Final = 5
 LLM: Final = "llm"
+MOST_CHECKS: Final = 20_000  # health checks in all: a log of months is not to be replayed second by second
 
 
 @dataclass(frozen=True)
@@ -48,13 +50,13 @@ def scenario_of(trace: Trace) -> Logged:
     origin = float(attempts["time"].min())
     duration = max(1.0, math.ceil(float(np.nanmax(attempts["time"].to_numpy())) - origin))
     faults = _faults(time - origin, ok, duration)
-    answer = _answer_time(latency[ok & (latency > 0.0)])
+    times = latency[ok & (latency > 0.0)]
+    answer = _answer_time(times)
     open_calls = _most_open(time, np.where(np.isnan(latency), answer.mean, latency), ok)
     service = Service(slots=open_calls, queue_limit=open_calls, time=answer)
-    scenario = Scenario(
-        _arrivals(trace, origin), service, App(workers=4 * open_calls), faults, duration, name="your log"
-    )
-    return Logged(scenario, _told(scenario, answer))
+    app = App(workers=4 * open_calls, health_interval=max(App().health_interval, math.ceil(duration / MOST_CHECKS)))
+    scenario = Scenario(_arrivals(trace, origin), service, app, faults, duration, name="your log")
+    return Logged(scenario, _told(scenario, answer, timed=len(times) > 0))
 
 
 def _arrivals(trace: Trace, origin: float) -> Workload:
@@ -116,10 +118,19 @@ def _most_open(time: Array, latency: Array, ok: Array) -> int:
     return max(1, int(np.cumsum(steps[order]).max()))
 
 
-def _told(scenario: Scenario, answer: Lognormal) -> str:
-    windows = ", ".join(f"{fault.start:g} to {fault.end:g} s ({100 * fault.error:.0f} %)" for fault in scenario.faults)
+def _told(scenario: Scenario, answer: Lognormal, timed: bool) -> str:
+    slots, app = scenario.service.slots, scenario.app
+    windows = "; ".join(_window(fault) for fault in scenario.faults)
     faults = f"faults where at least half of the calls failed: {windows}" if windows else "no burst of failures found"
-    return (
-        f"the log names no server, so it is assumed: {scenario.service.slots} slots (the most calls open at a time), "
-        f"answers in {answer.mean:g} s on average; arrivals as logged; {faults}; turn the knobs to what you know"
+    seconds = f"answers in {answer.mean:g} s on average" + (
+        "" if timed else " (the log does not say how long they took)"
     )
+    return (
+        f"the log names no server, so it is assumed: {slots} slot{'' if slots == 1 else 's'} (the most calls open at a "
+        f"time), {seconds}, an app with {app.workers} workers that is checked every {time_told(app.health_interval)}. "
+        f"Arrivals as logged. {faults[0].upper()}{faults[1:]}. Turn the knobs to what you know"
+    )
+
+
+def _window(fault: Fault) -> str:
+    return f"{time_told(fault.start)} to {time_told(fault.end)} ({100 * fault.error:.0f} %)"

@@ -127,6 +127,19 @@ def seconds_until_noticed(clients, rate, minimum_calls):
     return minimum_calls / (rate / clients)
 
 
+# 09, the policy explorer
+def knobs_turned(before, after):
+    return sorted(name for name in {**before, **after} if before.get(name) != after.get(name))
+
+
+def worth_defending(candidates):
+    def beats(one, other):
+        return one != other and one[0] >= other[0] and one[1] <= other[1]
+
+    pairs = candidates.values()
+    return [name for name, mine in candidates.items() if not any(beats(pair, mine) for pair in pairs)]
+
+
 # 11, the real server
 def chance_each(together, quantities):
     return 1 - (1 - together) / quantities

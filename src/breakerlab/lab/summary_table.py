@@ -50,6 +50,9 @@ QUANTITIES: Final = (
     Quantity("time_to_recover", "time to recover", "s", "answers", 1),
 )
 
+BY: Final = "served_by_"
+LONGEST: Final = 40  # characters of a name
+
 _SCRIPT: Final = """
 function cell(tag, text, scope) {
   const made = document.createElement(tag);
@@ -120,8 +123,10 @@ _STYLE: Final = """
 .breakerlab-summary { border-collapse: collapse; font: 12px/1.35 Helvetica, Arial, sans-serif; color: #222; }
 .breakerlab-summary { background: #fff; }
 .breakerlab-summary caption { text-align: left; padding: 2px 6px; color: #444; caption-side: bottom; }
-.breakerlab-summary th { font-weight: normal; text-align: left; padding: 0 4px 0 6px; white-space: nowrap; }
+.breakerlab-summary th { font-weight: normal; text-align: left; padding: 0 4px 0 6px; }
+.breakerlab-summary tbody th { max-width: 190px; overflow-wrap: anywhere; }
 .breakerlab-summary thead th { font-weight: bold; text-align: right; border-bottom: 1px solid #999; }
+.breakerlab-summary thead th { white-space: nowrap; }
 .breakerlab-summary thead th:first-child { text-align: left; }
 .breakerlab-summary td { text-align: right; padding: 0 6px 0 8px; white-space: nowrap; }
 .breakerlab-summary td { font-variant-numeric: tabular-nums; }
@@ -150,15 +155,34 @@ class SummaryTable(anywidget.AnyWidget):
 
 
 def rows_of(a: Mapping[str, float], b: Mapping[str, float], differences: pd.DataFrame | None) -> list[dict[str, Any]]:
-    """The rows of the table. differences: `Comparison.table` of B against A, or None while it is not known."""
+    """The rows of the table. differences: `Comparison.table` of B against A, or None while it is not known.
+
+    Who served the answers is told where that need not be the LLM.
+    """
     told = {} if differences is None else differences.set_index("quantity").to_dict("index")
-    return [_row(quantity, a, b, told.get(quantity.key)) for quantity in QUANTITIES if quantity.key in a]
+    rows = []
+    for quantity in QUANTITIES:
+        rows.append(_row(quantity, a, b, told.get(quantity.key)))
+        if quantity.key == "answered":
+            rows += [_row(served, a, b, told.get(served.key)) for served in _served(a, b)]
+    return rows
+
+
+def _served(a: Mapping[str, float], b: Mapping[str, float]) -> list[Quantity]:
+    keys = [key for key in {**a, **b} if key.startswith(BY)]
+    names = [key.removeprefix(BY) for key in keys] if len(keys) > 1 else []
+    labels = ("by the LLM" if name == "llm" else f"by {_short(name)}" for name in names)
+    return [Quantity(BY + name, label, "", "answers") for name, label in zip(names, labels, strict=True)]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def _row(
     quantity: Quantity, a: Mapping[str, float], b: Mapping[str, float], found: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    first, second = a[quantity.key], b[quantity.key]
+    first, second = (figures.get(quantity.key, 0.0) for figures in (a, b))  # whom a policy has not got serves nobody
     change = second - first if math.isfinite(first) and math.isfinite(second) else float("nan")
     interval = "" if found is None else _interval(quantity, found)
     cells = [_told(quantity, first), _told(quantity, second), _told(quantity, change, signed=True), interval]
