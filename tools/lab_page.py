@@ -115,6 +115,8 @@ class LabPage:
         """Run all cells and wait until the kernel is idle; a cell that fails stops the run."""
         self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
         self.wait_until_idle(timeout)
+        # What a widget sends while a cell awaits something, the kernel answers in the name of that cell.
+        self.page.evaluate("() => window.unanswered?.clear()")
 
     def wait_until_idle(self, timeout: float = 30) -> None:
         self._wait(f"{KERNEL}?.status === 'idle' && !document.querySelector('.jp-InputPrompt[data-busy]')", timeout)

@@ -57,7 +57,7 @@ STEPS = (
     ),
     Step(
         "every notebook, and a log that attacks, in JupyterLab and a real browser",
-        python("-m", "pytest", "tests/browser"),
+        python("-m", "pytest", "-n", "2", "tests/browser"),
         "the server's log and the browser's errors stand above; `make screenshots` shows the page",
     ),
 )

@@ -210,7 +210,7 @@ def test_the_mouse_links_chart_and_table_both_ways(everything: LabPage) -> None:
     lab = everything
     lab.page.locator(".breakerlab-lines [data-row=pool] text").first.hover()
     lab.page.wait_for_selector(".breakerlab-summary tr.lit:has-text('most workers in use')")
-    lab.page.locator(".breakerlab-summary tr", has_text="refused by the breaker").hover()
+    lab.page.locator(".breakerlab-summary tr", has_text="refused locally").hover()
     lab.page.wait_for_selector(".breakerlab-lines .lit[data-row=breaker]")
 
 

@@ -20,8 +20,9 @@ for make in {**SHOWN, **NO_TEXT}.values():
 COUNT = "print(len(SHOWN))"
 FIRST_WORDS = ["<b>bo", "<a hr", "<scr", "<img", "$\\hr", "**bo"]
 # The outputs in which no name of the log can be read.
-WITHOUT_TEXT = """words => [...document.querySelector('.jp-CodeCell').querySelectorAll('.jp-OutputArea-child')].flatMap(
-    (output, place) => words.some(word => output.textContent.includes(word)) ? [] : [place])"""
+WITHOUT_TEXT = """words => [...document.querySelector('.jp-CodeCell').querySelectorAll('.jp-OutputArea-child')].filter(
+    output => !output.parentElement.closest('.jp-OutputArea-child')).flatMap((output, place) =>
+    words.some(word => output.textContent.includes(word)) ? [] : [place])"""
 # What only markup, a link or a formula of the log would have made. An address in plain text becomes a link by
 # JupyterLab itself: one that leads where it says.
 INTERPRETED = """() => [...document.querySelectorAll('.jp-OutputArea-output *')].filter(element => {

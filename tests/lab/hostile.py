@@ -171,7 +171,6 @@ SHOWN: dict[str, Callable[[], Any]] = {
     ),
     "lab.UnstoredFigures": lambda: lab.UnstoredFigures(charts.cascade(three())),
     "lab.WaysPanel": lambda: WaysPanel({" ".join(NAMES): next(iter(ways().values()))}),
-    "lab.attempts_table": lambda: lab.attempts_table(run()),
     "lab.eight_steps_table": lambda: lab.eight_steps_table(three()),
     "lab.what_changed": lambda: lab.what_changed(three()),
     "Comparison.table": lambda: comparison().table,
@@ -192,6 +191,7 @@ NO_TEXT: dict[str, Callable[[], Any]] = {
     "charts.predicted_course": lambda: charts.predicted_course(judged(), server=described()),
     "charts.state_diagram": charts.state_diagram,
     "Trace.timeline": lambda: log().timeline(10.0),
+    "lab.attempts_table": lambda: lab.attempts_table(run()),
     "lab.FallbackPanel": lambda: FallbackPanel(scenario()),
     "lab.OverloadPanel": OverloadPanel,
 }
