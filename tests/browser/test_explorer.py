@@ -45,7 +45,7 @@ explorer = explore(log, b=Policy(fallback=Fallback(**{{payload: payload}})))
 explorer
 """,
 }
-STILL = {"Hanging probe"}  # a replay ends a probe by its timeout, which may not be longer; only the export tells it
+STILL = {"Hanging probe"}  # a list: a replay ends a probe by its timeout, which may not be longer; the export tells it
 SHOWN = f"""() => ({DRAWN})() + [...document.querySelectorAll('.breakerlab-summary tbody tr')].map(
     line => [...line.cells].slice(0, 4).map(cell => cell.textContent))"""  # without intervals, which follow later
 TOO_WIDE = """() => [...document.querySelectorAll('.breakerlab-explorer, .breakerlab-explorer *')].filter(e =>
@@ -224,7 +224,7 @@ def test_a_policy_goes_out_and_in_as_json_and_what_is_none_is_refused_in_a_sente
     lab.page.get_by_label("Export the policy as").select_option(label="JSON")
     lab.page.wait_for_function("() => document.querySelector('.breakerlab-exported textarea').value.startsWith('{')")
     text = lab.page.get_by_label("Text to copy").input_value()
-    lab.page.get_by_role("slider", name="Hanging probe").focus()
+    lab.page.get_by_role("combobox", name="Hanging probe").focus()
     lab.page.keyboard.press("End")
     lab.page.wait_for_function(
         "() => document.querySelector('.breakerlab-exported textarea').value.includes('\"half_open_timeout\": 120')"

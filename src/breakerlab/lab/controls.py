@@ -68,7 +68,7 @@ def _control(knob: Knob, subject: Any) -> widgets.Widget:
     if set(knob.values) == {False, True}:
         return widgets.Checkbox(value=value, indent=True, **common)
     chosen = {"options": _options(knob, subject), "value": _OFF if value is None else value}
-    if all(isinstance(one, str | tuple | None) for one in knob.values):
+    if not knob.is_drawn or all(isinstance(one, str | tuple | None) for one in knob.values):
         return widgets.Dropdown(**chosen, **common)
     return widgets.SelectionSlider(continuous_update=True, **chosen, **common)
 

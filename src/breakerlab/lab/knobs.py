@@ -36,6 +36,7 @@ class Knob:
         put: the policy or scenario with the setting changed. Raises ValueError where that cannot be.
         counts: whether it has a meaning for a policy or scenario as it is; where not, it cannot be turned.
         values_for: what it can be turned to for a policy or scenario, where that depends on it.
+        is_drawn: whether a replay can show it; what only the export tells is no slider.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Knob:
     put: Callable[[Any, Any], Any]
     counts: Callable[[Any], bool] = lambda _: True
     values_for: Callable[[Any], tuple[Any, ...]] | None = None
+    is_drawn: bool = True
 
     def options(self, subject: Any) -> list[tuple[str, Any]]:
         """What can be chosen for a policy or scenario, as (shown, value), with the value that it has among it."""
@@ -457,13 +459,16 @@ POLICY_KNOBS: Final[tuple[Knob, ...]] = (
         (OFF, 1, 2, 3, 5, 10, 20),
         _or("all probes", count("success", "successes")),
     ),
-    _breaker_knob(
-        "half_open_timeout",
-        HALF_OPEN,
-        "Hanging probe",
-        "gives up its permit after this; a replay ends it sooner, by its timeout",
-        (OFF, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0),
-        _or("automatic", seconds),
+    replace(
+        _breaker_knob(
+            "half_open_timeout",
+            HALF_OPEN,
+            "Hanging probe",
+            "gives up its permit after this; a replay ends it sooner, by its timeout",
+            (OFF, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0),
+            _or("automatic", seconds),
+        ),
+        is_drawn=False,
     ),
     Knob(
         "throttle",
