@@ -84,7 +84,7 @@ def recording(out, under_way):
 
 
 def callers_were_sent(out):
-    return any('"begin"' in log.read_text() for log in out.glob(".recording-*/callers.part.jsonl"))
+    return any('"begin"' in log.read_text() for log in out.glob(".recording-*/**/callers.part.jsonl"))
 
 
 def wait_for(condition):
