@@ -485,6 +485,8 @@ def test_dots_are_the_paired_differences_and_noise_is_grey(comparison) -> None:
     assert dots[1].x[0] == pytest.approx(expected["difference"], rel=1e-5)
     assert dots[1].marker.color != "#9A9A9A"
     assert "none: +1 [\N{MINUS SIGN}2, +4], noise" in texts(figure)
+    assert "Noise: " in caption(figure)
+    assert "Noise: " not in caption(charts.differences(comparison, ("attempts", "status_503")))
 
 
 def test_what_has_no_finite_interval_is_told_in_words(comparison) -> None:

@@ -44,6 +44,11 @@ def caption_of_comparison(comparison: Comparison) -> str:
     return "" if scenario is None else f"Simulated: {'; '.join(scenario_told(scenario))}."
 
 
+def server_of(recording: Trace) -> str:
+    """The server of a recording that stands for others: "Server as in incident.jsonl: 8 slots, queue 8, ..."."""
+    return f"Server as in {_name_of(recording)}: {'; '.join(parts_of(recording))}."
+
+
 def parts_of(run: Trace | Run) -> Parts:
     """Service, faults, app and more, each in a few words."""
     if isinstance(run, Run):

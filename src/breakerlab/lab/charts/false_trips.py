@@ -40,7 +40,11 @@ def false_trips(
         _draw_line(figure, windows[seen], chances[seen], probability, colour)
         if simulated is not None:
             _draw_points(figure, simulated[simulated["probability"] == probability], colour)
-    points = "" if simulated is None else " Points: breakers in the simulator, each on its first full window; 95 %."
+    points = (
+        ""
+        if simulated is None
+        else " Points: breakers in the simulator, each on its first full window, with 95 % intervals."
+    )
     frame(figure, height=height, l=120, t=20, caption=f"Lines: the tail of the binomial distribution.{points}")
     for place, (probability, colour) in enumerate(zip(probabilities, LAYER_COLOURS, strict=False)):
         _label(figure, windows, probability, rate, colour, above=LABELS_FROM + place)

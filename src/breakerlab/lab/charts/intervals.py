@@ -45,7 +45,7 @@ def differences(comparison: Comparison, quantities: Sequence[str] = SHOWN, *, he
         for place, policy in enumerate(policies):
             _draw(figure, policy, mine.loc[policy], place, row, few=len(policies) <= len(LINES))
         _label_row(figure, name, row, len(policies))
-    frame(figure, height=height or AROUND + plot, l=196, r=344, t=34, b=26, caption=_caption(comparison))
+    frame(figure, height=height or AROUND + plot, l=196, r=344, t=34, b=26, caption=_caption(comparison, rows))
     figure.update_xaxes(nticks=5, tickfont={"size": 10}, zeroline=True, zerolinecolor=INK, zerolinewidth=1.2)
     figure.update_yaxes(range=[len(policies) - 0.4, -0.6], showgrid=False, tickvals=[], autorange=None)
     figure.add_annotation(**_heading(f"difference from {shortened(comparison.baseline, 40)}"))
@@ -131,10 +131,11 @@ def _heading(text: str) -> dict[str, Any]:
     return {"text": text, "showarrow": False, "font": {"size": 12, "color": INK}, **where}
 
 
-def _caption(comparison: Comparison) -> str:
+def _caption(comparison: Comparison, rows: pd.DataFrame) -> str:
+    noise = " Noise: these seeds do not tell the two apart." if (rows["verdict"] == "noise").any() else ""
     stopped = f" {len(comparison.cut_off)} runs were stopped at a limit." if comparison.cut_off else ""
     return (
         f"{len(comparison.seeds)} seeds, each under every policy; intervals hold at "
-        f"{100.0 * comparison.confidence:.3g} % over all policies together. "
-        f"Noise: these seeds do not tell the two apart.{stopped} {caption_of_comparison(comparison)}"
+        f"{100.0 * comparison.confidence:.3g} % over all policies together."
+        f"{noise}{stopped} {caption_of_comparison(comparison)}"
     )

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from breakerlab.lab.charts.band import PREDICTED, least, recorded_marks, verdict
-from breakerlab.lab.charts.caption import caption_of
+from breakerlab.lab.charts.caption import server_of
 from breakerlab.lab.charts.frame import frame, panel_titles
 from breakerlab.lab.charts.rounding import rounded
 from breakerlab.lab.charts.runs import fault_windows
@@ -44,7 +44,7 @@ def predicted_course(judged: pd.DataFrame, *, server: Trace, height: int = 640) 
     figure = make_subplots(rows=len(ROWS), cols=1, shared_xaxes=True, subplot_titles=titles, vertical_spacing=0.058)
     for row, name in enumerate(ROWS, start=1):
         _draw(figure, placed[placed["what"] == name], bin, row)
-    frame(figure, height=height, t=26, caption=TOLD + caption_of({"": server}))
+    frame(figure, height=height, t=26, caption=TOLD + server_of(server))
     panel_titles(figure, *titles)
     for start, end, _ in fault_windows(server):
         figure.add_vrect(x0=start, x1=end, fillcolor=FAULT, line_width=0, layer="below")

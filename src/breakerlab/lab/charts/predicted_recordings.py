@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from breakerlab.lab.charts.band import OPACITY, PREDICTED, least, recorded_marks
-from breakerlab.lab.charts.caption import caption_of
+from breakerlab.lab.charts.caption import server_of
 from breakerlab.lab.charts.frame import frame, panel_titles
 from breakerlab.lab.charts.rounding import rounded
 from breakerlab.lab.charts.text import shortened
@@ -46,7 +46,7 @@ def predicted_recordings(table: pd.DataFrame, names: dict[str, str], *, server: 
             if rows.empty:
                 raise ValueError(f"predicted_recordings: {shortened(incident, 40)!r} has no {name!r} in the table")
             _draw(figure, rows, row, col)
-    frame(figure, height=height, t=34, caption=TOLD + _restarts(table, names) + caption_of({"": server}))
+    frame(figure, height=height, t=34, caption=TOLD + _restarts(table, names) + server_of(server))
     panel_titles(figure, *titles)
     for row, name in enumerate(SHOWN, start=1):
         figure.update_yaxes(row=row, col=1, title_text=quantity(name).label)
