@@ -68,7 +68,7 @@ def _label(
     heights = [float(np.log10(trip_probability(int(n), rate, probability))) for n in windows]
     place = max((i for i, height in enumerate(heights) if height >= above), default=0)
     label = f"{percent(probability)} of the calls fail"
-    beside(figure, label, float(windows[place]), rounded([heights[place]])[0], colour)
+    beside(figure, label, float(windows[place]), rounded([heights[place]])[0], colour, yanchor="bottom")
 
 
 def _draw_line(figure: go.Figure, windows: np.ndarray, chances: np.ndarray, probability: float, colour: str) -> None:
