@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from overhead import whole_number
+from command_line import conclude, read_with_json, whole_number
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 from course import FIRST_NOTEBOOK
@@ -179,11 +179,7 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="From key press to redrawn explorer, and memory over slider moves.")
     parser.add_argument("--presses", type=whole_number(10_000), default=120, help="measured key presses (default 120)")
     parser.add_argument("--moves", type=int, default=500, help="slider moves for the memory (default 500; 0: none)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file as well")
-    options = parser.parse_args()
-    if options.json and not options.json.parent.is_dir():
-        parser.error(f"--json {options.json}: there is no folder {options.json.parent}")
-    return options
+    return read_with_json(parser)
 
 
 def main() -> None:
@@ -200,10 +196,7 @@ def main() -> None:
     print(*judged, "", sep="\n")
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    missed = [target for target in judged if target.is_missed]
-    if missed:
-        sys.exit(f"breakerlab: {len(missed)} of {len(judged)} targets missed")
-    print(f"breakerlab: all {len(judged)} targets met")
+    conclude(judged)
 
 
 if __name__ == "__main__":

@@ -22,10 +22,10 @@ from statistics import median
 from typing import Any
 
 import nbformat
+from command_line import conclude, read_with_json, whole_number
 from explorer_latency import Target
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
-from overhead import whole_number
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 from course import FIRST_NOTEBOOK, NOTEBOOKS, REPOSITORY, copy_of_the_course
@@ -112,11 +112,7 @@ def measure(rounds: int) -> dict[str, Any]:
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="How long a reader waits for the first chart, in a fresh kernel.")
     parser.add_argument("--rounds", type=whole_number(1000), default=5, help="fresh kernels (default 5)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file as well")
-    options = parser.parse_args()
-    if options.json and not options.json.parent.is_dir():
-        parser.error(f"--json {options.json}: there is no folder {options.json.parent}")
-    return options
+    return read_with_json(parser)
 
 
 def main() -> None:
@@ -132,10 +128,7 @@ def main() -> None:
     print(*judged, "", sep="\n")
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    missed = [target for target in judged if target.is_missed]
-    if missed:
-        sys.exit(f"breakerlab: {len(missed)} of {len(judged)} targets missed")
-    print(f"breakerlab: all {len(judged)} targets met")
+    conclude(judged)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
+
+from command_line import read_with_json
 
 OURS = "import breakerlab.policy"
 YARDSTICK = "import dataclasses, threading, random, enum, typing"
@@ -47,12 +48,9 @@ def unwelcome(modules: set[str]) -> list[str]:
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="What `import breakerlab.policy` costs, in ms and in modules.")
     parser.add_argument("--rounds", type=int, default=40, help="fresh processes for each statement (default 40)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file as well")
-    options = parser.parse_args()
+    options = read_with_json(parser)
     if options.rounds < 1:
         parser.error(f"--rounds is {options.rounds}, at least 1 is expected")
-    if options.json and not options.json.parent.is_dir():
-        parser.error(f"--json {options.json}: there is no folder {options.json.parent}")
     return options
 
 

@@ -15,15 +15,15 @@ import inspect
 import json
 import platform
 import random
-import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product, repeat
-from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
+import command_line
+from command_line import read_with_json, whole_number
 from contenders import JUDGED, OURS, PEERS, CallFailedError, Guard, Library, Limits, never_reached
 
 KINDS = ("sync", "async")
@@ -324,24 +324,11 @@ def row(cell: Cell, time: float) -> dict[str, Any]:
     return {**dict(zip(("library", "kind", "state"), cell, strict=True)), "ns": round(time, 1)}
 
 
-def whole_number(most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not text.isdecimal() or not 1 <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} was given, a whole number from 1 to {most:,} is expected")
-        return int(text)
-
-    return read
-
-
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="What a breaker or a retry rule adds to one call.")
     parser.add_argument("--rounds", type=whole_number(1_000_000), default=200, help="rounds that count (default 200)")
     parser.add_argument("--calls", type=whole_number(MOST_CALLS), default=500, help="calls in a round (default 500)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file as well")
-    options = parser.parse_args()
-    if options.json and not options.json.parent.is_dir():
-        parser.error(f"--json {options.json}: there is no folder {options.json.parent}")
-    return options
+    return read_with_json(parser)
 
 
 def main() -> None:
@@ -357,11 +344,7 @@ def main() -> None:
 
 
 def conclude(found: list[Ratio]) -> None:
-    judged = [ratio for ratio in found if ratio.at_most is not None]
-    missed = [ratio for ratio in judged if ratio.is_missed]
-    if missed:
-        sys.exit(f"breakerlab: {len(missed)} of {len(judged)} targets missed")
-    print(f"breakerlab: all {len(judged)} targets met")
+    command_line.conclude([ratio for ratio in found if ratio.at_most is not None])
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from pathlib import Path
 from time import perf_counter
 
 import retry_storm
-from overhead import whole_number
+from command_line import conclude, read_with_json, whole_number
 from retry_storm import SplitMix64, StormError, Tally
 
 REQUESTS = 650_000
@@ -177,11 +177,7 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Attempts per second of the simulator, beside C and SimPy.")
     parser.add_argument("--rounds", type=whole_number(MOST), default=10, help="runs of each contender (default 10)")
     parser.add_argument("--requests", type=whole_number(MOST), default=REQUESTS, help="in a run (default 650,000)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file as well")
-    options = parser.parse_args()
-    if options.json and not options.json.parent.is_dir():
-        parser.error(f"--json {options.json}: there is no folder {options.json.parent}")
-    return options
+    return read_with_json(parser)
 
 
 def run(options: argparse.Namespace) -> tuple[dict[str, float], Rates]:
@@ -205,13 +201,6 @@ def main() -> None:
     if options.json:
         options.json.write_text(as_json(apart, rates, options) + "\n", encoding="utf-8")
     conclude(ratios(rates))
-
-
-def conclude(found: list[Ratio]) -> None:
-    missed = [ratio for ratio in found if ratio.is_missed]
-    if missed:
-        sys.exit(f"breakerlab: {len(missed)} of {len(found)} targets missed")
-    print(f"breakerlab: all {len(found)} targets met")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from statistics import median
 from time import monotonic, perf_counter
 from typing import Any
 
-from overhead import whole_number
+from command_line import read_with_json, whole_number
 
 FRESH_PROCESS = Path(__file__).with_name("fresh_process.py")
 REQUESTS = 10_000_000
@@ -174,11 +174,7 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time, memory, start, compilation and threads of a replay.")
     parser.add_argument("--rounds", type=whole_number(MOST), default=30, help="that the medians are of (default 30)")
     parser.add_argument("--requests", type=whole_number(MOST), default=REQUESTS, help="for memory (default 10,000,000)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file as well")
-    options = parser.parse_args()
-    if options.json and not options.json.parent.is_dir():
-        parser.error(f"--json {options.json}: there is no folder {options.json.parent}")
-    return options
+    return read_with_json(parser)
 
 
 def measure(options: argparse.Namespace) -> Iterator[Figure]:

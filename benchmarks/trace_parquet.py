@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from overhead import whole_number
+from command_line import read_with_json, whole_number
 from simulator_costs import MOST, Figure, conclude, seconds
 
 ROWS = 10_000_000
@@ -111,12 +111,8 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time and memory of reading our own Parquet.")
     parser.add_argument("--rows", type=whole_number(MOST), default=ROWS, help="of the file (default 10,000,000)")
     parser.add_argument("--rounds", type=whole_number(MOST), default=ROUNDS, help="the fastest counts (default 5)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file as well")
     parser.add_argument("--peak-of", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.json and not options.json.parent.is_dir():
-        parser.error(f"--json {options.json}: there is no folder {options.json.parent}")
-    return options
+    return read_with_json(parser)
 
 
 def measure(rows: int, rounds: int) -> Iterator[Figure]:

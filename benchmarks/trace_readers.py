@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 
-from overhead import whole_number
+from command_line import read_with_json, whole_number
 
 LINES = 1_000_000
 MOST = 10_000_000
@@ -178,11 +178,7 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Seconds to read a log, beside polars and pandas.")
     parser.add_argument("--rounds", type=whole_number(MOST), default=5, help="readings by each contender (default 5)")
     parser.add_argument("--lines", type=whole_number(MOST), default=LINES, help="of nginx JSON (default 1,000,000)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file as well")
-    options = parser.parse_args()
-    if options.json and not options.json.parent.is_dir():
-        parser.error(f"--json {options.json}: there is no folder {options.json.parent}")
-    return options
+    return read_with_json(parser)
 
 
 def main() -> None:

@@ -21,21 +21,23 @@ _spare: deque[mmap.mmap] = deque(maxlen=KEPT)
 
 def block(size: int) -> Any:
     """So many bytes, with anything in them; large ones in huge pages, where the system has them."""
-    if size < HUGE_PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
-        return np.zeros(size, np.uint8)
-    return _array(_taken(size) or _new(size), size)
+    return _bytes(size)[0]
 
 
 def zeros(size: int) -> Any:
     """So many zero bytes."""
+    array, is_used = _bytes(size)
+    if is_used:
+        array.fill(0)
+    return array
+
+
+def _bytes(size: int) -> tuple[Any, bool]:
+    """An array of so many bytes, and whether a run before has written to it; if not, they are zero."""
     if size < HUGE_PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
-        return np.zeros(size, np.uint8)
+        return np.zeros(size, np.uint8), False
     memory = _taken(size)
-    if memory is None:
-        return _array(_new(size), size)
-    cleared = _array(memory, size)
-    cleared.fill(0)
-    return cleared
+    return _array(memory or _new(size), size), memory is not None
 
 
 def _new(size: int) -> mmap.mmap:

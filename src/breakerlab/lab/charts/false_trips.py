@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from breakerlab.lab.charts.frame import beside, frame
 from breakerlab.lab.charts.rounding import percent, rounded
+from breakerlab.lab.charts.simulated import add_points
 from breakerlab.lab.false_trips import trip_probability
 from breakerlab.lab.style import LAYER_COLOURS
 
@@ -85,20 +86,12 @@ def _draw_line(figure: go.Figure, windows: np.ndarray, chances: np.ndarray, prob
 
 def _draw_points(figure: go.Figure, mine: pd.DataFrame, colour: str) -> None:
     mine = mine[mine["share"] > 0.0]
-    figure.add_scatter(
-        x=mine["window"].tolist(),
-        y=rounded(mine["share"]),
-        error_y={
-            "symmetric": False,
-            "array": rounded(mine["high"] - mine["share"]),
-            "arrayminus": rounded(mine["share"] - mine["low"]),
-            "color": colour,
-            "thickness": 1.4,
-            "width": 5,
-        },
+    add_points(
+        figure,
+        mine["window"].tolist(),
+        mine,
+        "share",
+        colour,
         name="simulated",
-        mode="markers",
-        marker={"color": "#FFFFFF", "size": 8, "line": {"color": colour, "width": 2}},
-        showlegend=False,
         hovertemplate="window of %{x}: %{y:.2g} of the breakers<extra>simulated</extra>",
     )

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from breakerlab.lab.charts.frame import beside, frame
 from breakerlab.lab.charts.rounding import rounded, told
+from breakerlab.lab.charts.simulated import add_points
 from breakerlab.lab.retry_load import attempts_per_request
 from breakerlab.lab.style import LAYER_COLOURS
 
@@ -62,20 +63,12 @@ def _draw_line(figure: go.Figure, x: np.ndarray, attempts: int, count: int, colo
 
 
 def _draw_points(figure: go.Figure, mine: pd.DataFrame, count: int, colour: str) -> None:
-    figure.add_scatter(
-        x=rounded(mine["probability"]),
-        y=rounded(mine["mean"]),
-        error_y={
-            "symmetric": False,
-            "array": rounded(mine["high"] - mine["mean"]),
-            "arrayminus": rounded(mine["mean"] - mine["low"]),
-            "color": colour,
-            "thickness": 1.4,
-            "width": 5,
-        },
+    add_points(
+        figure,
+        rounded(mine["probability"]),
+        mine,
+        "mean",
+        colour,
         name=f"{_layers(count)}, simulated",
-        mode="markers",
-        marker={"color": "#FFFFFF", "size": 8, "line": {"color": colour, "width": 2}},
-        showlegend=False,
         hovertemplate=f"%{{y:.3g}} attempts per request<extra>{_layers(count)}, simulated</extra>",
     )
