@@ -201,4 +201,7 @@ NOT_SHOWN = {
     *("charts.series", "lab.charts", "lab.check", "lab.show"),
 }
 # Widgets that are parts of those above.
-PARTS = {"Controls", "ExplorerChart", "ExportView", "Label", "PageSide", "SummaryTable"} | {"CascadesPanel", "RunPanel"}
+PARTS = {
+    *("Controls", "ExplorerChart", "ExportView", "Label", "PageSide", "PlotlyChart", "PlotlyScript", "SummaryTable"),
+    *("CascadesPanel", "RunPanel"),
+}

@@ -13,6 +13,7 @@ import pytest
 
 from breakerlab import lab
 from breakerlab.lab import charts
+from breakerlab.lab.plotly_chart import PlotlyChart
 from breakerlab.lab.show import bundle
 from breakerlab.replay import Run
 from breakerlab.trace import Trace
@@ -80,8 +81,8 @@ def test_nothing_that_is_sent_is_markup_of_the_log(name: str) -> None:
         assert not [one for one in family(shown) if isinstance(one, widgets.HTML | widgets.HTMLMath)]
         written = [output["data"] for one in family(shown) for output in getattr(one, "outputs", ())]
         assert not [kind for data in written for kind in data if kind not in DRAWN]
-        figures = [one for one in family(shown) if isinstance(one, go.FigureWidget)]
-        sent = [text for data in (*map(bundle, figures), *written) for text in strings(data)]
+        figures = [one.drawn for one in family(shown) if isinstance(one, PlotlyChart)]
+        sent = [text for data in (*figures, *written) for text in strings(data)]
     elif isinstance(shown, go.Figure):
         sent = list(strings(bundle(shown)))
         assert any("&lt;" in text for text in sent) == (name in hostile.SHOWN)

@@ -1,6 +1,5 @@
 """The panels of notebooks 05 and 06, moved from code as a person moves them."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ from breakerlab.lab.fallback_panel import CHAIN, FallbackPanel
 from breakerlab.lab.overload import ONE_RETRY, overload, ways
 from breakerlab.lab.overload_panel import OverloadPanel, WaysPanel
 from breakerlab.lab.run_panel import RunPanel
+from breakerlab.lab.show import bundle
 from breakerlab.policy import Policy
 from breakerlab.replay import Scenario, replay
 
@@ -59,11 +59,7 @@ def test_each_slider_changes_what_is_drawn_and_back_at_the_start_it_is_as_before
 def test_what_is_drawn_anew_is_what_would_be_drawn_at_first(make: Make, name, slider, value) -> None:
     panel = make(name)
     getattr(panel, slider).value = value
-    wanted = panel.draw()
-    assert drawn(panel) == [list(line.y) for line in wanted.data]
-    for part in ("annotations", "shapes"):
-        shown = [json.loads(json.dumps(one.to_plotly_json())) for one in panel.figure.layout[part]]
-        assert shown == [json.loads(json.dumps(one.to_plotly_json())) for one in wanted.layout[part]]
+    assert panel.chart.drawn == bundle(panel.draw())
 
 
 def test_the_sentence_stands_above_the_chart(make: Make) -> None:

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import ipywidgets as widgets
+import plotly.graph_objects as go
 
 from breakerlab.lab.assumed_server import AssumedServer
 from breakerlab.lab.charts.predicted_counts import predicted_counts
 from breakerlab.lab.no_formulas import Label
-from breakerlab.lab.widget import figure_widget
+from breakerlab.lab.plotly_chart import PlotlyChart
+from breakerlab.lab.run_panel import CHART
 
 SLOTS: Final = (6, 7, 8, 9, 10, 12)
 SLOTS_IN_FAULT: Final = (0, 1, 2, 3)
@@ -33,12 +35,17 @@ class AssumedServerPanel(widgets.VBox):
         self.slots_in_fault = _slider("Slots in the fault", SLOTS_IN_FAULT, first.slots_in_fault, "{:g}")
         self.answer_time = _slider("Time of an answer", ANSWER_TIMES, 1.0, "{:.0%}")
         self.judged = self._judge()
-        self.figure = figure_widget(self._drawn())
+        self.chart = PlotlyChart(self._drawn(), CHART)
         self._readout = Label(self.sentence)
         left, right = widgets.VBox([self.recording, self.slots]), widgets.VBox([self.slots_in_fault, self.answer_time])
-        super().__init__([widgets.HBox([left, right]), self._readout, self.figure])
+        super().__init__([widgets.HBox([left, right]), self._readout, self.chart])
         for control in (self.recording, self.slots, self.slots_in_fault, self.answer_time):
             control.observe(self._redraw, names="value")
+
+    @property
+    def figure(self) -> go.Figure:
+        """What is drawn."""
+        return self.chart.figure
 
     @property
     def sentence(self) -> str:
@@ -51,22 +58,14 @@ class AssumedServerPanel(widgets.VBox):
             slots=self.slots.value, slots_in_fault=self.slots_in_fault.value, answer_time=self.answer_time.value
         )
 
-    def _drawn(self) -> Any:
+    def _drawn(self) -> go.Figure:
         server = self._servers[self.recording.value]
         caption = CAPTION.format(slots=server.slots, kept=server.slots_in_fault)
         return predicted_counts({"": self.judged}, caption=caption)
 
     def _redraw(self, change: Any) -> None:
         self.judged = self._judge()
-        drawn = self._drawn()
-        with self.figure.batch_update():
-            for mine, new in zip(self.figure.data, drawn.data, strict=True):
-                mine.x, mine.hovertemplate = new.x, new.hovertemplate
-                if new.mode == "markers":
-                    mine.marker = new.marker
-            for name in (name for name in drawn.layout if name.startswith("xaxis")):
-                self.figure.layout[name] = drawn.layout[name]
-            self.figure.layout.annotations = drawn.layout.annotations
+        self.chart.show(self._drawn())
         self._readout.value = self.sentence
 
 

@@ -17,12 +17,12 @@ from breakerlab.lab.explorer_export import ExportView
 from breakerlab.lab.export import Export, export, policy_from_json
 from breakerlab.lab.intervals import SEEDS, Intervals, differences
 from breakerlab.lab.knobs import POLICY_KNOBS, SCENARIO_KNOBS, Knob, knob, presets
-from breakerlab.lab.latency_chart import empty_latencies, update_latencies
+from breakerlab.lab.latency_chart import empty_latencies, fill_latencies
 from breakerlab.lab.logged_scenario import Logged, scenario_of
 from breakerlab.lab.no_formulas import Label
 from breakerlab.lab.page_side import ROOT, PageSide
+from breakerlab.lab.plotly_chart import PlotlyChart
 from breakerlab.lab.summary_table import SummaryTable, rows_of
-from breakerlab.lab.widget import figure_widget
 from breakerlab.policy import Policy
 from breakerlab.replay import Comparison, Run, Scenario, replay
 from breakerlab.trace import Trace
@@ -89,7 +89,7 @@ class Explorer(widgets.VBox):
         self._intervals = Intervals(self._show_differences)
         self.runs: dict[str, Run] = {}
         self._figures: dict[str, dict[str, float]] = {}  # the summary of each run
-        self.latencies = figure_widget(empty_latencies())
+        self.latencies = PlotlyChart(empty_latencies(), "Chart of latencies; the table tells the figures")
         self.table = SummaryTable()
         self._replay(chart.NAMES)
         lines = [chart.drawn(self.runs[name], self._bin) for name in chart.NAMES]
@@ -180,7 +180,7 @@ class Explorer(widgets.VBox):
         left = widgets.VBox([knobs, meaning], layout={"width": LEFT, "flex": f"0 0 {LEFT}"})
         self._export = ExportView(self.export, self._import)
         self._views = widgets.Tab(
-            [widgets.VBox([self.chart]), _chart_box(self.latencies), self._export],
+            [widgets.VBox([self.chart]), widgets.VBox([self.latencies]), self._export],
             titles=("Over time", "Latency", "Export, import"),
             layout={"flex": "1 1 500px", "min_width": "0"},
         )
@@ -280,8 +280,8 @@ class Explorer(widgets.VBox):
                 self.chart.faults = chart.fault_windows(self.setting.scenario)
                 self.chart.lines = lines
         elif self._views.selected_index == LATENCIES:
-            with self.latencies.batch_update():
-                update_latencies(self.latencies, self.runs)
+            fill_latencies(self.latencies.figure, self.runs)
+            self.latencies.show(self.latencies.figure)
         else:
             self._export.show()
 
@@ -313,11 +313,3 @@ class Explorer(widgets.VBox):
         self._preset.observe(self._take_preset, names="value")
         if self._views.selected_index == EXPORT:
             self._export.show()
-
-
-def _chart_box(figure: Any) -> widgets.VBox:
-    """A box that the chart fits into; plotly draws anew when the window says it was resized, as `PageSide` makes it."""
-    figure._config = {"responsive": True, "displayModeBar": False}
-    box = widgets.VBox([figure], layout={"min_width": "0", "width": "100%"})
-    box.add_class("breakerlab-chart")
-    return box

@@ -36,11 +36,9 @@ def empty_latencies() -> go.Figure:
     figure.update_layout(
         template="none",
         height=HEIGHT,
-        autosize=True,
         font=FONT,
         margin={"l": 74, "r": 12, "t": 50, "b": 44},
         legend={"orientation": "h", "x": 0, "y": 1.06, "yanchor": "bottom", "font": {"size": 12}},
-        uirevision="keep",
     )
     figure.update_xaxes(type="log", gridcolor=GRID, ticks="outside", tickcolor=GRID, zeroline=False)
     figure.update_xaxes(
@@ -51,8 +49,8 @@ def empty_latencies() -> go.Figure:
     return figure
 
 
-def update_latencies(figure: Any, runs: Mapping[str, Run]) -> None:
-    """Fill both panels; call it inside `figure.batch_update()`."""
+def fill_latencies(figure: go.Figure, runs: Mapping[str, Run]) -> None:
+    """Fill both panels of `empty_latencies`."""
     for place, name in enumerate(NAMES):
         for panel, (x, y) in enumerate(shares(runs[name])):
             line = figure.data[2 * panel + place]

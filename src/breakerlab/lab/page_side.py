@@ -1,9 +1,8 @@
-"""What only the page can do for the explorer: fit charts, name controls for screen readers, tell their meaning, copy.
+"""What only the page can do for the explorer: name controls for screen readers, tell their meaning, copy.
 
 ipywidgets gives a slider's handle neither a name nor the text of its value, makes that text a stop of the Tab key, has
-radio buttons that arrow keys do not move, and no field that can be read and not written; plotly looks at the size of
-its box when the window changes, not when the box does. JupyterLab takes plain keys for commands on cells, wherever the
-focus is: arrow keys would leave the control, and "x" would cut the cell.
+radio buttons that arrow keys do not move, and no field that can be read and not written. JupyterLab takes plain keys
+for commands on cells, wherever the focus is: arrow keys would leave the control, and "x" would cut the cell.
 """
 
 from __future__ import annotations
@@ -54,28 +53,9 @@ function nameAll(root) {
     for (const button of group.querySelectorAll("input")) set(button, "name", `${root.dataset.number}-${place}`);
   }
   for (const field of root.querySelectorAll(".breakerlab-read textarea")) field.readOnly = true;
-  for (const chart of root.querySelectorAll(".js-plotly-plot")) {
-    set(chart, "role", "img");
-    set(chart, "aria-label", "Chart of latencies; the table tells the figures");
-  }
   for (const tabs of root.querySelectorAll("[role=tablist]"))
     set(tabs, "aria-label", tabs.closest(".breakerlab-left") ? "Knobs" : "Views");
   set(root.querySelector(".breakerlab-message"), "role", "status");
-}
-
-function fitAll(root) {
-  const misfit = [...root.querySelectorAll(".breakerlab-chart")].some((box) => {
-    const drawn = box.querySelector(".main-svg")?.getBoundingClientRect().width;
-    return box.clientWidth && drawn && Math.abs(drawn - box.clientWidth) > 2;
-  });
-  if (misfit) window.dispatchEvent(new Event("resize"));
-}
-
-function keepFitting(root) {
-  const observer = new ResizeObserver(() => requestAnimationFrame(() => fitAll(root)));
-  for (const box of root.querySelectorAll(".breakerlab-chart")) observer.observe(box);
-  for (const milliseconds of [200, 1000, 3000]) setTimeout(() => fitAll(root), milliseconds);
-  return observer;
 }
 
 function copy(event) {
@@ -121,7 +101,7 @@ function render({ model, el }) {
     root.dataset.number = `breakerlab-${explorers++}`;
     nameAll(root);
     explain(root, model.get("meanings"));
-    observers.push(keepFitting(root), keepKeys(root));
+    observers.push(keepKeys(root));
     const names = new MutationObserver((changes) => {
       for (const change of changes) {
         const element = change.target.nodeType === 1 ? change.target : change.target.parentElement;
@@ -167,7 +147,6 @@ _STYLE: Final = """
 .breakerlab-explorer .breakerlab-heading {
   font-weight: bold; border-bottom: 1px solid #BBB; margin: 6px 6px 2px 2px; height: 22px; line-height: 22px;
 }
-.breakerlab-explorer .breakerlab-chart { width: 100%; min-width: 0; overflow: hidden; }
 .breakerlab-explorer .breakerlab-message { color: #8A3800; font-weight: bold; white-space: normal; }
 .breakerlab-explorer .breakerlab-about { white-space: normal; overflow-wrap: anywhere; height: auto; line-height: 1.4; }
 .breakerlab-explorer .breakerlab-text { flex-direction: column; align-items: stretch; }

@@ -57,10 +57,10 @@ class CascadesPanel(RunPanel):
         """Only your lines: the fixed run's stay as they are."""
         drawn = series(self.run, BIN)
         yours = self.figure.data[-len(self.columns) - 1 :]
-        with self.figure.batch_update():
-            for line, column in zip(yours, self.columns, strict=False):
-                line.x, line.y = drawn["time"], drawn[column]
-            yours[-1].x, yours[-1].y = drawn["restart_time"], drawn["restart_height"]
+        for line, column in zip(yours, self.columns, strict=False):
+            line.x, line.y = drawn["time"], drawn[column]
+        yours[-1].x, yours[-1].y = drawn["restart_time"], drawn["restart_height"]
+        self.chart.show(self.figure)
 
 
 class CascadePanel(CascadesPanel):

@@ -5,12 +5,14 @@ from typing import Any, Final
 
 import ipywidgets as widgets
 import pandas as pd
+import plotly.graph_objects as go
 
 from breakerlab.lab.charts.band import band_told
 from breakerlab.lab.charts.predicted_course import predicted_course
 from breakerlab.lab.charts.rounding import told
 from breakerlab.lab.no_formulas import Label
-from breakerlab.lab.widget import figure_widget
+from breakerlab.lab.plotly_chart import PlotlyChart
+from breakerlab.lab.run_panel import CHART
 from breakerlab.trace import Trace
 
 MOST_TOLD: Final = 3  # misses that fit into a line
@@ -35,12 +37,17 @@ class RecordingsPanel(widgets.VBox):
             description="Recording", options=[(str(seed), seed) for seed in seeds], tooltip="which recording", **style
         )
         self.model = widgets.Dropdown(description="Predicted", options=list(tables), tooltip="by which model", **style)
-        self.figure = figure_widget(self._drawn())
+        self.chart = PlotlyChart(self._drawn(), CHART)
         self._held, self._missed = (Label(sentence) for sentence in self.sentences)
         controls = widgets.HBox([self.recording, self.model])
-        super().__init__([controls, self._held, self._missed, self.figure])
+        super().__init__([controls, self._held, self._missed, self.chart])
         for control in (self.recording, self.model):
             control.observe(self._redraw, names="value")
+
+    @property
+    def figure(self) -> go.Figure:
+        """What is drawn."""
+        return self.chart.figure
 
     @property
     def judged(self) -> pd.DataFrame:
@@ -60,14 +67,9 @@ class RecordingsPanel(widgets.VBox):
         more = ["..."] if len(misses) > MOST_TOLD else []
         return held, f"Outside: {'; '.join([*misses[:MOST_TOLD], *more]) or 'none'}."
 
-    def _drawn(self) -> Any:
+    def _drawn(self) -> go.Figure:
         return predicted_course(self.judged, server=self._server, height=600)
 
     def _redraw(self, change: Any) -> None:
-        drawn = self._drawn()
-        with self.figure.batch_update():
-            for mine, new in zip(self.figure.data, drawn.data, strict=True):
-                mine.x, mine.y, mine.customdata = new.x, new.y, new.customdata
-                if new.mode == "markers":
-                    mine.marker = new.marker
+        self.chart.show(self._drawn())
         self._held.value, self._missed.value = self.sentences

@@ -2,31 +2,38 @@
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import ipywidgets as widgets
 import plotly.graph_objects as go
 
 from breakerlab.lab.no_formulas import Label
-from breakerlab.lab.widget import figure_widget
+from breakerlab.lab.plotly_chart import PlotlyChart
 from breakerlab.replay import Run
+
+CHART: Final = "Chart of what came of the sliders; the sentence above it tells the figures"
 
 
 class RunPanel(widgets.VBox):
     """A panel says in `play` what its sliders mean, in `draw` what is drawn, and in `told` the sentence above it.
 
-    `run` is what came of the sliders, `figure` what is drawn of it.
+    `run` is what came of the sliders, `figure` what is drawn of it, in `chart`.
     """
 
     def __init__(self, columns: Sequence[Sequence[widgets.Widget]], *, above: Sequence[widgets.Widget] = ()) -> None:
         """columns: the sliders, side by side. above: what stands over the sentence."""
         self.run = self.play()
-        self.figure = figure_widget(self.draw())
+        self.chart = PlotlyChart(self.draw(), CHART)
         self._readout = Label(self.told())
         controls = widgets.HBox([widgets.VBox(list(column)) for column in columns])
-        super().__init__([controls, *above, self._readout, self.figure])
+        super().__init__([controls, *above, self._readout, self.chart])
         for slider in chain.from_iterable(columns):
             slider.observe(self._turned, names="value")
+
+    @property
+    def figure(self) -> go.Figure:
+        """What is drawn."""
+        return self.chart.figure
 
     def move(self, **values: Any) -> None:
         """Move sliders from code, by their names: `panel.move(load=140, outage=10)`."""
@@ -38,7 +45,7 @@ class RunPanel(widgets.VBox):
         raise NotImplementedError
 
     def draw(self) -> go.Figure:
-        """The chart of `run`, with the same lines whatever the sliders say."""
+        """The chart of `run`."""
         raise NotImplementedError
 
     def told(self) -> str:
@@ -46,13 +53,8 @@ class RunPanel(widgets.VBox):
         raise NotImplementedError
 
     def redraw(self) -> None:
-        """Bring `figure` up to date with `run`, in place: a widget that is made anew is never freed."""
-        wanted = self.draw()
-        with self.figure.batch_update():
-            for line, new in zip(self.figure.data, wanted.data, strict=True):
-                line.x, line.y = new.x, new.y
-            self.figure.layout.annotations = wanted.layout.annotations
-            self.figure.layout.shapes = wanted.layout.shapes
+        """Bring the chart up to date with `run`, in place: a widget that is made anew is never freed."""
+        self.chart.show(self.draw())
 
     def _turned(self, change: Any) -> None:
         self.run = self.play()
