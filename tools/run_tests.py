@@ -21,7 +21,11 @@ class Step:
 # Real servers, whose logs the readers are tested on, and the Debian package of each.
 SERVERS = {"nginx": "nginx-light", "apache2": "apache2-bin", "haproxy": "haproxy", "caddy": "caddy"}
 # Two at a time, as many as the smallest machine has processors; the rest watches clocks and real servers, one by one.
-SIDE_BY_SIDE = ("tests/lab", "tests/replay", "tests/notebooks")
+SIDE_BY_SIDE = ("tests/lab", "tests/replay", "tests/notebooks", "tests/trace", "--ignore=tests/trace/formats")
+ONE_BY_ONE = (
+    *("tests", "--ignore=tests/browser", "--ignore=tests/lab", "--ignore=tests/replay", "--ignore=tests/notebooks"),
+    "--ignore-glob=tests/trace/test_*.py",
+)
 WARM_UP = "import open_lab; open_lab.warm_up()"
 
 
@@ -40,13 +44,13 @@ STEPS = (
     Step("types (mypy --strict: policy, trace, replay)", python("-m", "mypy"), "mend the types named above"),
     Step("getting the simulator ready", python("-c", WARM_UP), "the simulator does not compile: see above"),
     Step(
-        "unit tests of the simulator and the lab",
+        "unit tests of the simulator, the lab and what reads logs",
         python("-m", "pytest", "-n", "2", *SIDE_BY_SIDE),
         "mend the code or the test named above",
     ),
     Step(
         "all other unit tests",
-        python("-m", "pytest", *(f"--ignore={folder}" for folder in ("tests/browser", *SIDE_BY_SIDE))),
+        python("-m", "pytest", *ONE_BY_ONE),
         "mend the code or the test named above",
     ),
     NOTEBOOKS_STEP,
