@@ -1409,6 +1409,12 @@ def test_the_timeline_sums_up_to_the_figures(bin) -> None:
     assert list(line.columns[: len(run.trace.timeline(bin).columns)]) == list(run.trace.timeline(bin).columns)
 
 
+def test_the_timeline_of_very_many_instances_is_made_without_a_warning(arrivals, roomy_app) -> None:
+    many = replace(roomy_app(), instances=120)
+    run = replay(Scenario(arrivals([0.2, 0.4]), one_second(), many, duration=4.0), PATIENT)
+    assert sum(name.startswith("pool app-") for name in run.timeline(1.0)) == 120  # a warning fails the test
+
+
 def test_what_the_service_has_in_hand_over_time(arrivals, roomy_app) -> None:
     """In service 0.2-1.2, 1.2-2.2 and 2.2-3.2 s, sampled at 0, 0.5, ... 4 s."""
     run = replay(Scenario(arrivals([0.2, 0.2, 0.2]), one_second(), roomy_app(), duration=4.0), PATIENT)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from breakerlab.trace.bins import Bins
 from breakerlab.trace.facts import recorded_parameter
 from breakerlab.trace.schema import OUTCOMES
 
@@ -17,38 +18,6 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 APP: Final = "app"
 LLM: Final = "llm"
-MAX_BINS: Final = 1_000_000
-
-_ROUNDING: Final = 1e-9  # of a bin: 0.3 s / 0.1 s is a little below 3 in floating point
-
-
-class _Bins:
-    """Bins of one width (s) over [left, left + count * width]; a moment on an edge belongs to the bin it opens."""
-
-    def __init__(self, first: float, last: float, width: float) -> None:
-        self.width = width
-        self.left = min(0.0, math.floor(first / width + _ROUNDING) * width)
-        wanted = (last - self.left) / width
-        if wanted > MAX_BINS:
-            raise ValueError(
-                f"The trace spans {self.left:g} to {last:g} s, more than {MAX_BINS:,} bins of {width:g} s; "
-                "choose a wider bin."
-            )
-        self.count = max(1, math.ceil(wanted - _ROUNDING))
-
-    def index(self, times: Array) -> Array:
-        places = np.floor((times - self.left) / self.width + _ROUNDING)
-        return np.minimum(places, self.count - 1).astype(np.int64)
-
-    def counts(self, places: Array) -> Array:
-        return np.bincount(places, minlength=self.count).astype(np.float64)
-
-    def rates(self, places: Array) -> Array:
-        return self.counts(places) / self.width
-
-    @property
-    def edges(self) -> Array:
-        return np.round(self.left + self.width * np.arange(self.count + 1), 9)
 
 
 def timeline_frame(
@@ -63,7 +32,7 @@ def timeline_frame(
     latency = attempts["latency"].to_numpy()
     end = np.where(np.isnan(latency), start, start + latency)
     moments = np.concatenate((start, end, events["time"].to_numpy()))
-    bins = _Bins(float(moments.min()), float(moments.max()), float(bin))
+    bins = Bins.over(float(moments.min()), float(moments.max()), float(bin))
     columns = _calls(bins, attempts, bins.index(start), bins.index(end), facts) | _beside(bins, events)
     return pd.DataFrame({name: columns[name] for name in COLUMNS}, index=_index(bins.edges[:-1]), copy=False)
 
@@ -73,7 +42,7 @@ def _index(edges: Array) -> pd.Index:
 
 
 def _calls(
-    bins: _Bins, attempts: pd.DataFrame, start: Array, end: Array, facts: Mapping[str, object]
+    bins: Bins, attempts: pd.DataFrame, start: Array, end: Array, facts: Mapping[str, object]
 ) -> dict[str, Array]:
     outcome = attempts["outcome"].array.codes
     status = attempts["status"].array.to_numpy(dtype=np.int16, na_value=0)
@@ -126,7 +95,7 @@ def _other_endpoints(facts: Mapping[str, object]) -> Collection[str] | None:
     return value if isinstance(value, Mapping) else None
 
 
-def _beside(bins: _Bins, events: pd.DataFrame) -> dict[str, Array]:
+def _beside(bins: Bins, events: pd.DataFrame) -> dict[str, Array]:
     kind, kinds = events["kind"].array.codes, list(events["kind"].array.categories)
     time, value = events["time"].to_numpy(), events["value"].to_numpy()
     instance = events["instance"].array.codes
@@ -143,7 +112,7 @@ def _beside(bins: _Bins, events: pd.DataFrame) -> dict[str, Array]:
     }
 
 
-def _pool(bins: _Bins, instance: Array, place: Array, value: Array) -> Array:
+def _pool(bins: Bins, instance: Array, place: Array, value: Array) -> Array:
     """The maximum of each instance's samples in a bin, summed over instances."""
     result = np.full(bins.count, np.nan)
     if not len(value):
@@ -159,7 +128,7 @@ def _pool(bins: _Bins, instance: Array, place: Array, value: Array) -> Array:
     return result
 
 
-def _down(bins: _Bins, instance: Array, time: Array, value: Array) -> Array:
+def _down(bins: Bins, instance: Array, time: Array, value: Array) -> Array:
     """Instances down, averaged over each bin; one that never comes back is down to the end."""
     if not len(time):
         return np.zeros(bins.count)
@@ -181,7 +150,7 @@ def _down(bins: _Bins, instance: Array, time: Array, value: Array) -> Array:
     return np.asarray(np.diff(np.interp(edges, knots, lost)) / bins.width)
 
 
-def _breaker(bins: _Bins, instance: Array, place: Array, state: Array) -> Array:
+def _breaker(bins: Bins, instance: Array, place: Array, state: Array) -> Array:
     """The state at the end of each bin, of several breakers the highest; a breaker begins closed."""
     if not len(state):
         return np.full(bins.count, np.nan)
