@@ -15,8 +15,9 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
+from types import FrameType, SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 
@@ -486,6 +487,25 @@ def test_an_exception_from_a_signal_handler_never_leaves_the_lock_held() -> None
     other.start()
     other.join(10)
     assert not other.is_alive()
+
+
+def test_a_signal_handler_may_make_a_breaker_while_another_is_being_made() -> None:
+    """The handler is stood in for by a profiler, which is called at any point of its thread, too."""
+    made: list[CircuitBreaker] = []
+
+    def make_another(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code is WeakSet.add.__code__:
+            sys.setprofile(None)
+            made.append(CircuitBreaker(name="another"))
+
+    def make_one() -> None:
+        sys.setprofile(make_another)
+        made.append(CircuitBreaker(name="one"))
+
+    thread = threading.Thread(target=make_one, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert [breaker.name for breaker in made] == ["another", "one"]
 
 
 # ---- listeners

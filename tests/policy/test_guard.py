@@ -1051,6 +1051,11 @@ def test_listeners_and_a_breaker_of_ones_own(clock: Clock, call: Call) -> None:
         call(other, Script("fine"))
 
 
+def test_a_breaker_of_ones_own_takes_its_listeners_itself() -> None:
+    with pytest.raises(ValueError, match="hand the listeners to the CircuitBreaker"):
+        Policy().guard("llm", breaker=CircuitBreaker(), listeners=[print])
+
+
 # ---- many callers at once
 
 

@@ -12,26 +12,17 @@ from dataclasses import field
 from typing import Any
 
 from breakerlab.policy import parameter
-from breakerlab.policy.value import Value, value
+from breakerlab.policy.value import Value, checked, value
 
 NONE, FULL, ADDITIVE, EQUAL, DECORRELATED, SDK = 0, 1, 2, 3, 4, 5
-JITTERS = {
-    "none": NONE,
-    "full": FULL,
-    "additive": ADDITIVE,
-    "equal": EQUAL,
-    "decorrelated": DECORRELATED,
-    "sdk": SDK,
-}
-
-_LARGEST_POWER_OF_TWO = 1023.0
+JITTERS = {"none": NONE, "full": FULL, "additive": ADDITIVE, "equal": EQUAL, "decorrelated": DECORRELATED, "sdk": SDK}
 
 
 def delay(k: Any, attempt: int, previous: float, u: float) -> float:
-    """Rule: seconds to wait after failed attempt number `attempt` (1 for the first).
+    """Rule: seconds to wait after failed attempt number `attempt` (1 for the first), for a uniform draw `u` in [0, 1).
 
-    `k` has the fields of a `Backoff`. `previous` is the delay before this one, 0.0 if there was none; `u` is a uniform
-    draw in [0, 1).
+    `k` has the fields of a `Backoff`. `previous` is the delay before this one, 0.0 if there was none; only decorrelated
+    jitter uses it.
     """
     if k.jitter_code == DECORRELATED:
         last = max(previous, k.base)
@@ -64,7 +55,7 @@ def largest_safe_exponent(base: float, factor: float) -> float:
     """The largest exponent for which neither the power of `factor` nor its product with `base` can overflow."""
     if factor == 1.0:
         return 0.0
-    headroom = _LARGEST_POWER_OF_TWO - max(math.log2(base), 0.0) - 1.0
+    headroom = 1023.0 - max(math.log2(base), 0.0) - 1.0  # 2.0**1023 is the largest power of two
     return max(headroom, 0.0) / math.log2(factor)
 
 
@@ -80,26 +71,16 @@ class Backoff(Value):
     Raises ValueError naming the parameter that is out of range.
     """
 
-    base: float = 1.0
-    factor: float = 2.0
-    cap: float = 60.0
-    jitter: str = "full"
+    base: float = checked(parameter.real, default=1.0)
+    factor: float = checked(parameter.real, default=2.0, above=1.0, or_equal=True)
+    cap: float = checked(parameter.real, default=60.0)
+    jitter: str = checked(parameter.choice, default="full", choices=JITTERS)
     jitter_code: int = field(init=False)
     top_exponent: float = field(init=False)
 
     def __post_init__(self) -> None:
-        set_field = object.__setattr__
-        set_field(self, "base", parameter.real("Backoff.base", self.base))
-        set_field(self, "factor", parameter.real("Backoff.factor", self.factor, above=1.0, or_equal=True))
-        set_field(self, "cap", parameter.real("Backoff.cap", self.cap))
         if self.cap < self.base:
             raise ValueError(f"Backoff.cap must be at least Backoff.base ({self.base:g} s), not {self.cap:g} s")
-        set_field(self, "jitter_code", JITTERS[parameter.choice("Backoff.jitter", self.jitter, JITTERS)])
-        set_field(self, "top_exponent", largest_safe_exponent(self.base, self.factor))
+        self._set(jitter_code=JITTERS[self.jitter], top_exponent=largest_safe_exponent(self.base, self.factor))
 
-    def delay(self, attempt: int, previous: float, u: float) -> float:
-        """Seconds to wait after failed attempt number `attempt` (from 1), for a uniform draw `u` in [0, 1).
-
-        `previous` is what this method gave for the attempt before, 0.0 for the first; only decorrelated jitter uses it.
-        """
-        return delay(self, attempt, previous, u)
+    delay = delay  # the rule itself, as a method

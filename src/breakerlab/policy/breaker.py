@@ -16,7 +16,7 @@ from typing import Any
 
 from breakerlab.policy import parameter
 from breakerlab.policy.backoff import grown, largest_safe_exponent
-from breakerlab.policy.value import Value, value
+from breakerlab.policy.value import Value, checked, value
 
 CLOSED, OPEN, HALF_OPEN = 0, 1, 2
 AUTOMATIC, FORCED_OPEN, DISABLED, METRICS_ONLY = 0, 3, 4, 5  # modes: who decides, set by hand
@@ -30,7 +30,6 @@ BUCKETS = 60  # of a time window; each holds calls, failures and slow calls
 LONG_AGO = -(1 << 62)  # a bucket before any that a clock, which may be negative, can give
 HALF_OPEN_TIMEOUT = 60.0  # seconds
 FAILED, SLOW = 1, 2  # marks of one call in a count window
-GUARDS = ("all", "retries")
 
 
 def reset(b: Any) -> None:
@@ -87,8 +86,9 @@ def admit(b: Any, now: float) -> int:
             return REFUSED
         enter(b, HALF_OPEN)
     if b.state_code == HALF_OPEN:
-        if b.probes > 0 and now >= b.probes_until:
-            give_up_probes(b)
+        if b.probes > 0 and now >= b.probes_until:  # they hang: what they say later is late; who succeeded still counts
+            b.generation += 1
+            b.probes = 0
         wanted = max(b.half_open_max_calls, b.success_threshold) - b.successes
         if b.probes < min(b.half_open_max_calls, wanted):
             b.probes += 1
@@ -112,12 +112,6 @@ def admit_first(b: Any, now: float) -> int:
         b.rejected -= 1
         return UNCOUNTED
     return permit
-
-
-def give_up_probes(b: Any) -> None:
-    """Rule: probes that hang lose their permits; what they say later is late. Probes that succeeded still count."""
-    b.generation += 1
-    b.probes = 0
 
 
 def succeed(b: Any, permit: int, now: float, took: float, u: float) -> None:
@@ -323,48 +317,30 @@ class Breaker(Value):
     Raises ValueError naming the parameter that is out of range.
     """
 
-    failure_threshold: int | None = None
-    recovery_timeout: float = 30.0
-    half_open_max_calls: int = 1
-    failure_rate: float | None = None
-    slow_call_rate: float | None = None
-    slow_call_duration: float = 60.0
-    window: int = 20
-    window_seconds: float | None = None
-    minimum_calls: int = 10
-    recovery_growth: float = 1.0
-    recovery_cap: float | None = None
-    recovery_jitter: float = 0.0
-    success_threshold: int | None = None
-    half_open_timeout: float | None = None
-    guards: str = "all"
+    failure_threshold: int | None = checked(parameter.count, default=None)
+    recovery_timeout: float = checked(parameter.real, default=30.0)
+    half_open_max_calls: int = checked(parameter.count, default=1)
+    failure_rate: float | None = checked(parameter.real, default=None, most=1.0)
+    slow_call_rate: float | None = checked(parameter.real, default=None, most=1.0)
+    slow_call_duration: float = checked(parameter.real, default=60.0)
+    window: int = checked(parameter.count, default=20)
+    window_seconds: float | None = checked(parameter.real, default=None, above=0.001, or_equal=True)
+    minimum_calls: int = checked(parameter.count, default=10)
+    recovery_growth: float = checked(parameter.real, default=1.0, above=1.0, or_equal=True)
+    recovery_cap: float | None = checked(parameter.real, default=None)
+    recovery_jitter: float = checked(parameter.real, default=0.0, or_equal=True, most=1.0)
+    success_threshold: int | None = checked(parameter.count, default=None)
+    half_open_timeout: float | None = checked(parameter.real, default=None)
+    guards: str = checked(parameter.choice, default="all", choices=("all", "retries"))
 
     def __post_init__(self) -> None:
         if self.failure_threshold is None and self.failure_rate is None and self.slow_call_rate is None:
-            object.__setattr__(self, "failure_threshold", 5)
-        for name in ("failure_threshold", "half_open_max_calls", "window", "minimum_calls", "success_threshold"):
-            if self._is_given(name):
-                parameter.count(f"Breaker.{name}", getattr(self, name))
+            self._set(failure_threshold=5)
         if self.window > LARGEST_WINDOW:
             raise ValueError(f"Breaker.window must be at most {LARGEST_WINDOW:,} calls, not {self.window!r}")
-        for name in ("failure_rate", "slow_call_rate"):
-            self._check(name, most=1.0)
-        for name in ("recovery_timeout", "slow_call_duration", "recovery_cap", "half_open_timeout"):
-            self._check(name)
-        self._check("window_seconds", above=0.001, or_equal=True)
-        self._check("recovery_growth", above=1.0, or_equal=True)
-        self._check("recovery_jitter", or_equal=True, most=1.0)
-        parameter.choice("Breaker.guards", self.guards, GUARDS)
         if self.recovery_cap is not None and self.recovery_cap < self.recovery_timeout:
             least = f"at least Breaker.recovery_timeout ({self.recovery_timeout:g} s)"
             raise ValueError(f"Breaker.recovery_cap must be {least}, not {self.recovery_cap:g} s")
-
-    def _check(self, name: str, **limits: Any) -> None:
-        if self._is_given(name):
-            object.__setattr__(self, name, parameter.real(f"Breaker.{name}", getattr(self, name), **limits))
-
-    def _is_given(self, name: str) -> bool:
-        return getattr(self, name) is not None or self.__dataclass_fields__[name].default is not None
 
     def longest_probe(self) -> float:
         """Seconds after which a probe that hangs is given up: `half_open_timeout`, or what stands in for it."""

@@ -1,9 +1,8 @@
 """How much load retries may add: a bucket of tokens that calls fill and retries spend.
 
 A cap on attempts bounds what one call may do, a budget what all calls together may do: with a ratio of 0.1 retries add
-at most a tenth to the load, however many calls fail (Google, "Site Reliability Engineering", 2016, ch. 21).
-
-The rules are plain functions over a state object `t`, as in `breaker.py`. Time is passed in, never fetched.
+at most a tenth to the load, however many calls fail (Google, "Site Reliability Engineering", 2016, ch. 21). The rules
+are plain functions over a state object `t`, as in `breaker.py`.
 """
 
 from __future__ import annotations
@@ -11,13 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import field
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Final
 
 from breakerlab.policy import parameter
 from breakerlab.policy.lock import fork_safe_lock
-from breakerlab.policy.value import Value, value
+from breakerlab.policy.value import Value, checked, value
 
-DEPOSITS = ("call", "success")
 ALMOST_ONE = 1.0 - 1e-9  # tokens: what ten deposits of 0.1 come to, rounding included, buys one retry
 
 
@@ -64,64 +63,37 @@ class RetryBudget(Value):
     Raises ValueError naming the parameter that is out of range.
     """
 
-    ratio: float = 0.1
-    deposit: str = "call"
-    minimum_rate: float = 0.0
-    burst: float = 10.0
+    ratio: float = checked(parameter.share, default=0.1)
+    deposit: str = checked(parameter.choice, default="call", choices=("call", "success"))
+    minimum_rate: float = checked(parameter.real, default=0.0, or_equal=True)
+    burst: float = checked(parameter.real, default=10.0, above=1.0, or_equal=True)
     per_success: int = field(init=False)
 
     def __post_init__(self) -> None:
-        set_field = object.__setattr__
-        set_field(self, "ratio", parameter.share("RetryBudget.ratio", self.ratio))
-        parameter.choice("RetryBudget.deposit", self.deposit, DEPOSITS)
-        set_field(self, "per_success", int(self.deposit == "success"))
-        rate = parameter.real("RetryBudget.minimum_rate", self.minimum_rate, or_equal=True)
-        set_field(self, "minimum_rate", rate)
-        set_field(self, "burst", parameter.real("RetryBudget.burst", self.burst, above=1.0, or_equal=True))
-
-
-class _Level:
-    """The state that the rules read and write."""
-
-    __slots__ = ("burst", "minimum_rate", "per_success", "ratio", "refilled_at", "tokens")
-    tokens: float
-
-    def __init__(self, budget: RetryBudget, now: float) -> None:
-        self.ratio, self.minimum_rate = budget.ratio, budget.minimum_rate
-        self.burst, self.per_success = budget.burst, budget.per_success
-        fill(self, now)
+        self._set(per_success=int(self.deposit == "success"))
 
 
 class TokenBucket:
     """The tokens of one retry budget, for any number of threads, tasks and guards.
 
-        bucket = TokenBucket(RetryBudget(ratio=0.1))
-        bucket.call()                                       # when a call begins
-        if bucket.withdraw(): ...                           # before each of its retries
-        bucket.success()                                    # when an attempt succeeds
-
-    clock: seconds. A copy, or what comes out of a pickle, is a new full bucket under the same rules.
+    budget: its rules. clock: seconds. A copy, or what comes out of a pickle, is a new full bucket under the same rules.
     """
 
-    __slots__ = ("_budget", "_clock", "_level", "_lock")
+    __slots__ = ("_clock", "_level", "_lock", "budget")
 
     def __init__(self, budget: RetryBudget, clock: Callable[[], float] = time.monotonic) -> None:
-        self._budget = budget
-        self._clock = clock
-        self._lock = fork_safe_lock()
-        self._level = _Level(budget, clock())
-
-    @property
-    def budget(self) -> RetryBudget:
-        """The rules of this bucket."""
-        return self._budget
+        self.budget: Final = budget
+        self._clock, self._lock = clock, fork_safe_lock()
+        rules = ("burst", "minimum_rate", "per_success", "ratio")
+        self._level = SimpleNamespace(**{name: getattr(budget, name) for name in rules})  # what the rules call `t`
+        fill(self._level, clock())
 
     @property
     def tokens(self) -> float:
         """The tokens held now, from 0 to `budget.burst`."""
         with self._lock:
             earn(self._level, self._clock())
-            return self._level.tokens
+            return float(self._level.tokens)
 
     def call(self) -> None:
         """A call begins; its retries are not calls."""
@@ -139,7 +111,7 @@ class TokenBucket:
             return withdraw(self._level, self._clock())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._budget, self._clock)
+        return type(self), (self.budget, self._clock)
 
     def __repr__(self) -> str:
-        return f"<TokenBucket {self.tokens:.3g} of {self._budget.burst:g}>"
+        return f"<TokenBucket {self.tokens:.3g} of {self.budget.burst:g}>"

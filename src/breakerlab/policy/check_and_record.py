@@ -17,7 +17,9 @@ import math
 import weakref
 from typing import Any
 
-from breakerlab.policy.breaker import AUTOMATIC, CLOSED, HALF_OPEN, METRICS_ONLY, UNCOUNTED, CircuitOpenError, State
+from breakerlab.policy import breaker as rules
+from breakerlab.policy.breaker import CircuitOpenError, State
+from breakerlab.policy.outcome import FAILURE, SUCCESS
 
 
 class Ledger:
@@ -30,91 +32,81 @@ class Ledger:
 
 
 class CheckAndRecord:
-    """The four methods; the breaker lends the permits and takes them back."""
+    """The four methods of a `CircuitBreaker`, which lends the permits and takes them back."""
 
     __slots__ = ("_late_until", "_ledger", "_lent", "_lent_in", "_lent_late")
 
-    def _open_books(self) -> None:
-        self._ledger: contextvars.ContextVar[Ledger] = contextvars.ContextVar("breakerlab_ledger")
-        self._lent: weakref.WeakSet[Ledger] = weakref.WeakSet()  # ledgers of the present generation
-        self._lent_in = UNCOUNTED
+    def _open_books(self: Any) -> None:
+        self._ledger = contextvars.ContextVar[Ledger]("breakerlab_ledger")
+        self._lent = weakref.WeakSet[Ledger]()  # ledgers of the present generation
+        self._lent_in = rules.UNCOUNTED
         self._lent_late = 0  # permits of earlier generations whose results may still come
         self._late_until = -math.inf
 
-    def can_execute(self) -> bool:
+    def can_execute(self: Any) -> bool:
         """Whether a call may be made now; if so, its permit is held until its result is recorded."""
-        breaker: Any = self
         try:
-            permit = breaker._ask()
+            permit = self._ask()
         except CircuitOpenError:
             if self._ledger.get(None) is None:
-                self._ledger.set(Ledger(UNCOUNTED))  # it holds nothing: what it records is nobody else's result
+                self._ledger.set(Ledger(rules.UNCOUNTED))  # it holds nothing: what it records is nobody else's result
             return False
-        with breaker._lock:
-            self._settle(breaker)  # before this context's last ledger is dropped, with what it has not spent
+        with self._lock:
+            self._settle()  # before this context's last ledger is dropped, with what it has not spent
             ledger = self._ledger.get(None)
             if ledger is None or ledger.generation != permit:
                 ledger = Ledger(permit)
                 self._ledger.set(ledger)
             ledger.unspent += 1
-            ledger.began = breaker._clock()
-            if permit == breaker.generation:
+            ledger.began = self._clock()
+            if permit == self.generation:
                 self._lent.add(ledger)
         return True
 
-    def record_success(self) -> None:
+    def record_success(self: Any) -> None:
         """The call succeeded. Without a permit this counts only while the circuit is closed."""
-        breaker: Any = self
-        permit, began = self._claim(breaker)
-        breaker._succeeded(permit, began)
+        permit, began = self._claim()
+        self._spend(SUCCESS, permit, began, 0.0)
 
-    def record_failure(self, retry_after: float = 0.0) -> None:
-        """The call failed. Without a permit this counts only while the circuit is closed.
+    def record_failure(self: Any, retry_after: float = 0.0) -> None:
+        """The call failed; `retry_after` as in `Permit.failure`. Without a permit as for `record_success`."""
+        permit, began = self._claim()
+        self._spend(FAILURE, permit, began, retry_after)
 
-        retry_after: seconds for which the server asked to be left alone; 0.0 if it did not.
-        """
-        breaker: Any = self
-        permit, began = self._claim(breaker)
-        breaker._failed(permit, began, retry_after)
-
-    def get_state(self) -> State:
+    def get_state(self: Any) -> State:
         """The state the breaker is in."""
-        breaker: Any = self
-        state: State = breaker.state
+        state: State = self.state
         return state
 
-    def _claim(self, breaker: Any) -> tuple[int, float]:
+    def _claim(self: Any) -> tuple[int, float]:
         """The permit that a result recorded in this context spends, and when its call began."""
-        with breaker._lock:
-            self._settle(breaker)
-            ledger = self._ledger.get(None)
-            if ledger is None:
-                ledger = self._credited(breaker)
+        with self._lock:
+            self._settle()
+            ledger = self._ledger.get(None) or self._credited()
             if ledger is not None and ledger.unspent > 0:
                 ledger.unspent -= 1
                 return ledger.generation, ledger.began
-            counts = breaker.state_code == CLOSED and breaker.mode in (AUTOMATIC, METRICS_ONLY)
-            return (breaker.generation if counts else UNCOUNTED), math.inf
+            counts = self.state_code == rules.CLOSED and self.mode in (rules.AUTOMATIC, rules.METRICS_ONLY)
+            return (self.generation if counts else rules.UNCOUNTED), math.inf
 
-    def _credited(self, breaker: Any) -> Ledger | None:
+    def _credited(self: Any) -> Ledger | None:
         """The ledger that pays for a result from a context that took no permit, if only a present one can."""
         if self._lent_late > 0:
             self._lent_late -= 1
-            if breaker.state_code == HALF_OPEN:
-                self._let_go(breaker)
+            if self.state_code == rules.HALF_OPEN:
+                self._let_go()
             return None
         return next((ledger for ledger in self._lent if ledger.unspent > 0), None)
 
-    def _settle(self, breaker: Any) -> None:
+    def _settle(self: Any) -> None:
         """What was lent in an earlier generation is late from now on, and presumed dead after `half_open_timeout`."""
-        now = breaker._clock()
-        if now >= self._late_until:
+        if self._clock() >= self._late_until:
             self._lent_late = 0
-        if self._lent_in != breaker.generation:
-            self._let_go(breaker)
-            self._lent_in = breaker.generation
+        if self._lent_in != self.generation:
+            self._let_go()
+            self._lent_in = self.generation
 
-    def _let_go(self, breaker: Any) -> None:
+    def _let_go(self: Any) -> None:
         self._lent_late += sum(ledger.unspent for ledger in self._lent)
-        self._late_until = breaker._clock() + breaker.half_open_timeout
+        self._late_until = self._clock() + self.half_open_timeout
         self._lent.clear()

@@ -13,14 +13,15 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from breakerlab.policy import breaker as rules
+from breakerlab.policy import parameter
 from breakerlab.policy.breaker import METRICS_ONLY, OPEN, REFUSED, STATES, UNCOUNTED, Breaker, CircuitOpenError, State
 from breakerlab.policy.check_and_record import CheckAndRecord
 from breakerlab.policy.lock import fork_safe_lock
 from breakerlab.policy.mishap import log_mishap
-from breakerlab.policy.outcome import FAILURE, SUCCESS, Classify, Outcome, is_plain, judge
+from breakerlab.policy.outcome import FAILURE, IGNORED, SUCCESS, Classify, Outcome, is_plain, judge
 from breakerlab.policy.retry_after import retry_after_in
 
 Result = TypeVar("Result")
@@ -97,26 +98,24 @@ class Permit(_AsyncBlock):
     __slots__ = ("_began", "_breaker", "_generation", "_took")
 
     def __init__(self, breaker: CircuitBreaker, generation: int, began: float) -> None:
-        self._breaker = breaker
-        self._generation = generation
-        self._began = began
+        self._breaker, self._generation, self._began = breaker, generation, began
         self._took: float | None = None
 
     def success(self) -> None:
         """The call succeeded."""
-        self._breaker._succeeded(self._spend(), self._start())
+        self._breaker._spend(SUCCESS, self._held(), self._start(), 0.0)
 
     def failure(self, retry_after: float = 0.0) -> None:
         """The call failed; the server asked to be left alone for `retry_after` seconds (0.0: it did not ask)."""
-        self._breaker._failed(self._spend(), self._start(), retry_after)
+        self._breaker._spend(FAILURE, self._held(), self._start(), retry_after)
 
     def ignored(self) -> None:
         """The call said nothing about the service's health: it was cancelled, or the request itself was wrong."""
-        self._breaker._ignored(self._spend())
+        self._breaker._spend(IGNORED, self._held(), 0.0, 0.0)
 
     def spend(self, outcome: Outcome, retry_after: float = 0.0) -> None:
         """The call had this outcome; `retry_after` as for `failure`."""
-        self._breaker._spend(outcome, self._spend(), self._start(), retry_after)
+        self._breaker._spend(outcome, self._held(), self._start(), retry_after)
 
     def stop_clock(self) -> None:
         """The service has answered: what its reader takes from now on does not make the call a slow one."""
@@ -125,7 +124,8 @@ class Permit(_AsyncBlock):
     def _start(self) -> float:
         return self._began if self._took is None else self._breaker._clock() - self._took
 
-    def _spend(self) -> int:
+    def _held(self) -> int:
+        """What is held, which is nothing from now on."""
         with self._breaker._lock:
             held, self._generation = self._generation, UNCOUNTED
         return held
@@ -137,7 +137,7 @@ class Permit(_AsyncBlock):
         if error is None:
             self.success()
         else:
-            self._breaker._raised(error, self._spend(), self._start())
+            self._breaker._raised(error, self._held(), self._start())
 
 
 class CircuitBreaker(CheckAndRecord, _AsyncBlock):
@@ -153,31 +153,29 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
         with breaker.acquire() as permit: ...           # also where blocks interleave, or change their context
         if breaker.can_execute(): ...                   # then record_success() or record_failure()
 
-    Takes the fields of `Breaker`. name: for errors and events. clock: seconds, must never go backwards. random: draws
-    from [0, 1), for the recovery's jitter. classify: what counts as a failure; without it, exceptions and returned
-    responses are judged by their HTTP status where they have one. listeners: called with each `BreakerEvent`,
-    transitions in order, outside the lock; what a listener raises is logged and never reaches the call. A stream is
-    never slow, since its reader's pace is in it.
+    Takes the fields of `Breaker`, kept as `config`. name: for errors and events. clock: seconds, must never go
+    backwards. random: draws from [0, 1), for the recovery's jitter. classify: what counts as a failure; without it,
+    exceptions and returned responses are judged by their HTTP status where they have one. listeners: called with each
+    `BreakerEvent`, transitions in order, outside the lock; what a listener raises is logged and never reaches the call.
+    A stream is never slow, since its reader's pace is in it.
 
     A copy or an unpickled breaker has the same rules, and has seen nothing. A forked child goes on with its parent's
     state of that moment, on its own. Raises ValueError naming a parameter that is out of range.
     """
 
     __slots__ = (
-        "__weakref__", "_classify", "_clock", "_config", "_delivering", "_events", "_listeners", "_lock", "_name",
-        "_random", "_timed", "bucket", "bucket_seconds", "calls", "failed", "failure_rate", "failure_threshold",
-        "failures", "free_permit", "generation", "guards_retries_only", "half_open_max_calls", "half_open_timeout",
-        "has_window", "ignored", "late", "minimum_calls", "mode", "openings", "probe_at", "probes", "probes_until",
+        "__weakref__", "_classify", "_clock", "_delivering", "_events", "_listeners", "_lock", "_random", "_timed",
+        "bucket", "bucket_seconds", "calls", "config", "failed", "failure_rate", "failure_threshold", "failures",
+        "free_permit", "generation", "guards_retries_only", "half_open_max_calls", "half_open_timeout", "has_window",
+        "ignored", "late", "minimum_calls", "mode", "name", "openings", "probe_at", "probes", "probes_until",
         "reason", "recovery_cap", "recovery_growth", "recovery_jitter", "recovery_timeout", "rejected", "ring",
         "ring_at", "slow_call_duration", "slow_call_rate", "state_code", "succeeded", "success_threshold", "successes",
         "top_exponent", "window", "window_failures", "window_slow",
     )  # fmt: skip
     state_code: int
     mode: int
-    generation: int
     free_permit: int
     probe_at: float
-    half_open_timeout: float
     recovery_jitter: float
     bucket_seconds: float
     guards_retries_only: int
@@ -196,17 +194,16 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
         clock: Callable[[], float] = time.monotonic, random: Callable[[], float] = chance.random,
         classify: Classify | None = None, listeners: Iterable[Callable[[BreakerEvent], object]] = (),
     ) -> None:  # fmt: skip
-        self._config = Breaker(
+        self.config: Final = Breaker(
             failure_threshold, recovery_timeout, half_open_max_calls, failure_rate, slow_call_rate, slow_call_duration,
             window, window_seconds, minimum_calls, recovery_growth, recovery_cap, recovery_jitter, success_threshold,
             half_open_timeout, guards,
         )  # fmt: skip
-        if not isinstance(classify, Classify | None):
-            raise ValueError(f"classify must be a Classify or None, not {classify!r}")
-        for rule, value in self._config.rules().items():
+        parameter.instance("classify", classify, of=Classify, or_none=True)
+        for rule, value in self.config.rules().items():
             setattr(self, rule, value)
-        self.ring = [0] * max(self._config.window, 3 * rules.BUCKETS)
-        self._name, self._clock, self._random, self._classify = name, clock, random, classify
+        self.ring = [0] * max(self.config.window, 3 * rules.BUCKETS)
+        self.name, self._clock, self._random, self._classify = name, clock, random, classify
         self._listeners = tuple(listeners)
         self._timed = self.bucket_seconds > 0.0 or self.slow_call_duration < math.inf
         self._events: deque[BreakerEvent] = deque()
@@ -216,20 +213,9 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
         rules.reset(self)
 
     @property
-    def name(self) -> str:
-        """The breaker's name."""
-        return self._name
-
-    @property
-    def config(self) -> Breaker:
-        """The breaker's parameters."""
-        return self._config
-
-    @property
     def state(self) -> State:
         """The state the breaker is in. An open circuit becomes half-open when a call asks, not by itself."""
-        state: State = STATES[self.mode or self.state_code]
-        return state
+        return STATES[self.mode or self.state_code]
 
     @property
     def retry_in(self) -> float:
@@ -260,17 +246,13 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
             before = self.state
             rules.set_mode(self, mode)
             if self.state is not before:
-                self._note("transition", before, self.state, self._clock())
+                self._note(before, self.state)
         self._deliver()
 
     # ---- around calls
 
     def acquire(self, *, retry: bool = False) -> Permit:
-        """A permit for one call. Raises CircuitOpenError if the call may not be made now.
-
-        retry: whether it is a retry, which matters where those alone are guarded; all other ways in take a call for a
-        first attempt.
-        """
+        """A permit for one call, a `retry` or (as in all other ways in) a first attempt. Raises CircuitOpenError."""
         permit = self.free_permit
         if permit < 0:
             permit = self._ask(retry)
@@ -389,7 +371,7 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
 
     def _ask(self, retry: bool = False) -> int:
         """A permit by the rules, where reading `free_permit` gave none. Raises CircuitOpenError."""
-        lock, refused_by = self._lock, REFUSED
+        lock, rejection = self._lock, None
         try:
             lock.acquire()
             now = self._clock()
@@ -398,13 +380,14 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
             permit = rules.admit_first(self, now) if first else rules.admit(self, now)
             if permit == REFUSED:
                 refused_by = self.mode or self.state_code
-                retry_in = self.probe_at - now if self.state_code == OPEN else self._retry_in(now)
+                retry_in = self.probe_at - now if refused_by == OPEN else self._retry_in(now)
                 if self._listeners:
-                    rejection = self._event("rejection", self._decided, self._decided, now)
-                if self.mode == METRICS_ONLY:
+                    by = STATES[self.state_code if refused_by == METRICS_ONLY else refused_by]
+                    rejection = self._event("rejection", by, by, now)
+                if refused_by == METRICS_ONLY:
                     permit = UNCOUNTED
             elif self.state_code != before:
-                self._note_transition(before)
+                self._note(STATES[before], STATES[self.state_code])
             lock.release()
         except BaseException:
             if lock._is_owned():
@@ -414,12 +397,12 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
             try:
                 self._deliver()
             except BaseException:  # interrupted in a listener: the permit must not be lost
-                self._ignored(permit)
+                self._spend(IGNORED, permit, 0.0, 0.0)
                 raise
-        if refused_by >= 0 and self._listeners:
+        if rejection is not None:
             self._tell_rejection(rejection)
         if permit == REFUSED:
-            raise CircuitOpenError(self._name, STATES[refused_by], retry_in)
+            raise CircuitOpenError(self.name, STATES[refused_by], retry_in)
         return permit
 
     def _returned(self, result: Any, permit: int, began: float) -> Any:
@@ -431,12 +414,12 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
             if outcome is not SUCCESS:
                 self._spend(outcome, permit, began, retry_after_in(result))
                 return result
-        self._succeeded(permit, began)
+        self._spend(SUCCESS, permit, began, 0.0)
         return result
 
     def _raised(self, error: BaseException, permit: int, began: float) -> None:
         if self._classify is None and is_plain(error):
-            self._failed(permit, began, 0.0)
+            self._spend(FAILURE, permit, began, 0.0)
         else:
             self._spend(self._outcome(None, error, permit), permit, began, retry_after_in(error))
 
@@ -444,65 +427,36 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
         try:
             return judge(self._classify, result, error)
         except BaseException:  # interrupted while judging: the permit must not be lost
-            self._ignored(permit)
+            self._spend(IGNORED, permit, 0.0, 0.0)
             raise
 
-    def _spend(self, outcome: Outcome, permit: int, began: float, retry_after: float = 0.0) -> None:
-        if outcome is SUCCESS:
-            self._succeeded(permit, began)
-        elif outcome is FAILURE:
-            self._failed(permit, began, retry_after)
-        else:
-            self._ignored(permit)
-
-    def _succeeded(self, permit: int, began: float) -> None:
+    def _spend(self, outcome: Outcome, permit: int, began: float, retry_after: float) -> None:
+        """The call that holds `permit`, and began then, is over. (A default would make this slower.)"""
         if permit < 0:
             return
         lock = self._lock
         try:
             lock.acquire()
             before = self.state_code
-            if self._timed or self.window_failures:
-                now = self._clock()
-                rules.succeed(self, permit, now, now - began, self._draw())
-            else:  # neither the time nor a draw can matter
-                rules.succeed(self, permit, 0.0, 0.0, 0.0)
-            if self.state_code != before:
-                self._note_transition(before)
-            lock.release()
-        except BaseException:
-            if lock._is_owned():
-                lock.release()
-            raise
-        if self._events:
-            self._deliver()
-
-    def _failed(self, permit: int, began: float, retry_after: float) -> None:
-        if permit < 0:
-            return
-        lock = self._lock
-        try:
-            lock.acquire()
-            before = self.state_code
-            now = self._clock()
-            rules.fail(self, permit, now, now - began, retry_after if retry_after > 0.0 else 0.0, self._draw())
-            if self.state_code != before:
-                self._note_transition(before)
-            lock.release()
-        except BaseException:
-            if lock._is_owned():
-                lock.release()
-            raise
-        if self._events:
-            self._deliver()
-
-    def _ignored(self, permit: int) -> None:
-        if permit >= 0:
-            with self._lock:
+            if outcome is SUCCESS and not (self._timed or self.window_failures):
+                rules.succeed(self, permit, 0.0, 0.0, 0.0)  # neither the time nor a draw can matter
+            elif outcome is IGNORED:
                 rules.ignore(self, permit)
-
-    def _draw(self) -> float:
-        return self._random() if self.recovery_jitter else 0.0
+            else:
+                now, u = self._clock(), self._random() if self.recovery_jitter else 0.0
+                if outcome is SUCCESS:
+                    rules.succeed(self, permit, now, now - began, u)
+                else:
+                    rules.fail(self, permit, now, now - began, retry_after if retry_after > 0.0 else 0.0, u)
+            if self.state_code != before:
+                self._note(STATES[before], STATES[self.state_code])
+            lock.release()
+        except BaseException:
+            if lock._is_owned():
+                lock.release()
+            raise
+        if self._events:
+            self._deliver()
 
     def _retry_in(self, now: float) -> float:
         if self.mode == rules.FORCED_OPEN:
@@ -511,20 +465,13 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
 
     # ---- what others are told
 
-    @property
-    def _decided(self) -> State:
-        return self.state if self.mode == rules.FORCED_OPEN else STATES[self.state_code]
-
-    def _note_transition(self, before: int) -> None:
-        self._note("transition", STATES[before], STATES[self.state_code], self._clock())
-
-    def _note(self, kind: str, before: State, after: State, now: float) -> None:
+    def _note(self, before: State, after: State) -> None:
         if self._listeners:
-            self._events.append(self._event(kind, before, after, now))
+            self._events.append(self._event("transition", before, after, self._clock()))
 
     def _event(self, kind: str, before: State, after: State, now: float) -> BreakerEvent:
         facts = (now, self._retry_in(now), rules.REASONS[self.reason], self.mode != METRICS_ONLY)
-        return BreakerEvent(kind, self._name, before, after, *facts)
+        return BreakerEvent(kind, self.name, before, after, *facts)
 
     def _deliver(self) -> None:
         """Tell the listeners of transitions, in order: whoever delivers first delivers for all.
@@ -556,7 +503,7 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
             try:
                 listener(event)
             except Exception as error:
-                log_mishap(f"a listener of circuit {self._name!r} failed", error)
+                log_mishap(f"a listener of circuit {self.name!r} failed", error)
 
     def snapshot(self) -> Snapshot:
         """The breaker at this moment."""
@@ -568,18 +515,18 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
             rates = self.window_failures / calls, self.window_slow / calls
             states = self.state, STATES[self.state_code], rules.REASONS[self.reason], self._retry_in(now)
             counts = (getattr(self, count) for count in Snapshot._fields[7:])
-            return Snapshot(self._name, *states, *rates, *counts)
+            return Snapshot(self.name, *states, *rates, *counts)
 
     def __reduce__(self) -> tuple[Any, ...]:
         live: dict[str, Any] = {
-            "name": self._name,
+            "name": self.name,
             "clock": self._clock,
             "classify": self._classify,
             "listeners": self._listeners,
         }
         if self._random is not chance.random:  # which would travel with its state: all copies would draw the same
             live["random"] = self._random
-        return functools.partial(type(self), **self._config.to_dict(), **live), ()
+        return functools.partial(type(self), **self.config.to_dict(), **live), ()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._name!r} {self.state.value}>"
+        return f"<{type(self).__name__} {self.name!r} {self.state.value}>"

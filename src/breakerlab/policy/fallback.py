@@ -19,8 +19,7 @@ class Fallback(Value):
 
     A function takes the error that ended the call (or the failed result, where none was raised); in an async call it
     may be a coroutine function. Any other value is the answer. What fallbacks take comes on top of the policy's total
-    time. Raises ValueError without answers, or for two of one
-    name.
+    time. Raises ValueError without answers, or for two of one name.
     """
 
     chain: tuple[tuple[str, Any], ...]
@@ -33,7 +32,7 @@ class Fallback(Value):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"Fallback has two answers named {name!r}; give each a name: Fallback(cache=..., ...)")
-        object.__setattr__(self, "chain", chain)
+        self._set(chain=chain)
 
     def __hash__(self) -> int:
         return hash(tuple(name for name, _ in self.chain))  # an answer may be a dict, which has no hash

@@ -6,6 +6,7 @@ they went. One driver carries the steps out for plain functions, another for cor
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import inspect
@@ -22,17 +23,7 @@ from breakerlab.policy.circuit import BreakerEvent, CircuitBreaker, Permit
 from breakerlab.policy.deadline import Ended, cut_after, discard_late, run_within
 from breakerlab.policy.fallback import Fallback
 from breakerlab.policy.mishap import log_mishap
-from breakerlab.policy.outcome import (
-    FAILURE,
-    IGNORED,
-    SUCCESS,
-    Classify,
-    Outcome,
-    judge,
-    status_of,
-    word_of_error,
-    word_of_status,
-)
+from breakerlab.policy.outcome import FAILURE, IGNORED, SUCCESS, Classify, Outcome, described, judge, word_of_error
 from breakerlab.policy.policy import Policy
 from breakerlab.policy.retry_after import retry_after_in
 from breakerlab.policy.throttle import AdaptiveThrottle, LocallyThrottledError
@@ -102,13 +93,14 @@ class Guard:
     call that opens it. A coroutine that puts off its cancellation is waited for, whatever its time.
 
     breaker, bucket, throttle: those shared with others; without them, new ones by the policy. classify, listeners: as
-    for `CircuitBreaker`. recorder: a `trace.Recorder`, told of each attempt and of the circuit's changes; labels: more
-    fields for its `begin`. timeout_keyword: the function is given its seconds under this name and must keep to them; a
-    plain one then runs in the caller's thread, and else in one of its own, which is abandoned in time. discard: given
-    what came too late. clock: seconds, must never go backwards. sleep: given seconds. random: draws from [0, 1), for
-    jitter and throttle. A call is accepted, as the throttle sees it, if it is no failure: ignored ones too.
+    for `CircuitBreaker`. recorder: a `trace.Recorder`, told of each attempt, and of the circuit's changes if `breaker`
+    is not given; labels: more fields for its `begin`. timeout_keyword: the function is given its seconds under this
+    name and must keep to them; a plain one then runs in the caller's thread, and else in one of its own, which is
+    abandoned in time. discard: given what came too late. clock: seconds, must never go backwards. sleep: given seconds.
+    random: draws from [0, 1), for jitter and throttle.
 
-    A copy shares the breaker, the budget and the throttle. Raises ValueError for a recorder without a name.
+    A copy shares the breaker, the budget and the throttle. Raises ValueError for a recorder without a name, and for
+    listeners beside a breaker, which has its own.
     """
 
     def __init__(
@@ -131,6 +123,8 @@ class Guard:
     ) -> None:
         if recorder is not None and not name and "service" not in (labels or {}):
             raise ValueError("Guard with a recorder needs a name: it is the service in the trace")
+        if breaker is not None and listeners:
+            raise ValueError("Guard with a breaker of your own: hand the listeners to the CircuitBreaker that you make")
         if recorder is not None:
             listeners = (*listeners, self._record_transition)
         live: dict[str, Any] = {"clock": clock, "random": random, "classify": classify, "listeners": listeners}
@@ -163,32 +157,29 @@ class Guard:
 
     def answer(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Answer:
         """As `call`, with who served the answer and in how many attempts."""
-        course = self._course()
-        step = next(course)
-        try:
+        with contextlib.closing(self._course()) as course:
+            step = next(course)
             while not isinstance(step, Answer | BaseException):
                 step = course.send(self._do(step, function, args, kwargs))
-        finally:
-            course.close()
-        return _told(step)
+        if isinstance(step, BaseException):
+            raise step
+        return step
 
     async def answer_async(self, function: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Answer:
         """As `call_async`, with who served the answer and in how many attempts."""
-        course = self._course()
-        step = next(course)
-        try:
+        with contextlib.closing(self._course()) as course:
+            step = next(course)
             while not isinstance(step, Answer | BaseException):
                 step = course.send(await self._do_async(step, function, args, kwargs))
-        finally:
-            course.close()
-        return _told(step)
+        if isinstance(step, BaseException):
+            raise step
+        return step
 
     def write(self, idempotency_key: str | None = None) -> Guard:
         """This guard for one write: retried only with a key, which each attempt is given as `idempotency_key=`."""
-        one = copy.copy(self)
+        one = self.label(idempotent=idempotency_key is not None)
         one._repeatable = idempotency_key is not None
         one._extra = {} if idempotency_key is None else {"idempotency_key": idempotency_key}
-        one._labels = {**self._labels, "idempotent": one._repeatable}
         return one
 
     def _for_one(self, repeatable: bool, hold: Any, discard: Any, **labels: Any) -> Guard:
@@ -220,8 +211,7 @@ class Guard:
     # ---- the course of one call: what to do next
 
     def _course(self) -> Generator[_Step | Answer | BaseException, Any, None]:
-        """The steps of one call, and last its answer or its error, which the driver raises: a generator could not
-        raise a StopIteration."""
+        """The steps of one call, then its answer or its error, which the driver raises: a StopIteration may be one."""
         request = self._labels.get("request")
         call = _Call(next(self._requests) if request is None else request, self._clock())
         if self.bucket is not None:
@@ -274,14 +264,15 @@ class Guard:
     def _finish(self, call: _Call, permit: Permit | None, record: Any, ended: Ended | None) -> None:
         """An attempt is over: its permit is spent, its record ends. None: it was cancelled."""
         outcome = call.outcome if self._hold is None else self._outcome_of(ended)
-        call.retry_after = 0.0
+        call.retry_after, word, status = 0.0, "cancelled", None
         if ended is not None:
             call.retry_after = retry_after_in(ended.result if ended.error is None else ended.error)
+            word, status = described(ended.result, ended.error, outcome)
         if permit is not None:
             permit.spend(outcome, call.retry_after)
         if self.throttle is not None and outcome is not FAILURE:
             self.throttle.accept()
-        self._end(record, *_described(ended, outcome), min(call.retry_after, _LONGEST_RECORDED) or None)
+        self._end(record, word, status, min(call.retry_after, _LONGEST_RECORDED) or None)
 
     def _outcome_of(self, ended: Ended | None) -> Outcome:
         if ended is None:
@@ -305,17 +296,15 @@ class Guard:
             return None
         call.wait = retry.backoff.delay(call.tries, call.wait, self._random())
         now = self._clock()
-        until_probe = refusal.retry_in if isinstance(refusal, CircuitOpenError) else self._until_probe()
+        # of the breaker where nothing was refused: a failure may just have opened the circuit
+        gate = refusal if isinstance(refusal, CircuitOpenError) else self.breaker
+        until_probe = 0.0 if gate is None else gate.retry_in
         asked = 0.0 if refused else call.retry_after
         start = retry.next_start(call.tries, call.started, now, call.wait, asked, now + until_probe)
         if start is not None and not refused and self.bucket is not None and not self.bucket.withdraw():
             self._end(self._begin(call), "rejected")
             return None
         return start
-
-    def _until_probe(self) -> float:
-        """Seconds for which a retry would be refused: a failure may just have opened the circuit."""
-        return 0.0 if self.breaker is None else self.breaker.retry_in
 
     def _fall_back(self, call: _Call, fallback: Fallback) -> Generator[_Step, Any, Answer | None]:
         cause = call.ended.result if call.ended.error is None else call.ended.error
@@ -333,7 +322,12 @@ class Guard:
             (self._sleep or time.sleep)(step.seconds)
             return None
         if isinstance(step, _Ask):
-            return _captured(_given_now, step.function, step.subject)
+            ended = _captured(step.function, step.subject)
+            if inspect.iscoroutine(ended.result):
+                ended.result.close()
+                told = f"{_name(step.function)} gave a coroutine, which only `call_async` can await"
+                ended = Ended(error=TypeError(told))
+            return ended
         work = functools.partial(function, *args, **self._arguments(kwargs, step))
         began = self._clock()
         if self._timeout_keyword is None:
@@ -407,32 +401,6 @@ class Guard:
             log_mishap(f"guard {self.name!r} could not record the end of an attempt", error)
 
 
-def _described(ended: Ended | None, outcome: Outcome) -> tuple[str, int | None]:
-    """The trace's word for how an attempt ended, and its HTTP status."""
-    if ended is None:
-        return "cancelled", None
-    if ended.error is not None:
-        return word_of_error(ended.error), status_of(ended.error)
-    status = status_of(ended.result)
-    word = "ok" if status is None else word_of_status(status)
-    return ("error" if word == "ok" and outcome is FAILURE else word), status
-
-
-def _told(step: Answer | BaseException) -> Answer:
-    if isinstance(step, Answer):
-        return step
-    raise step
-
-
-def _given_now(answer: Callable[[Any], Any], error: Any) -> Any:
-    """What a fallback gives to a plain call, which cannot wait for a coroutine."""
-    given = answer(error)
-    if inspect.iscoroutine(given):
-        given.close()
-        raise TypeError(f"{_name(answer)} gave a coroutine, which only `call_async` can await")
-    return given
-
-
 def _captured(function: Callable[..., Any], *args: Any) -> Ended:
     try:
         return Ended(function(*args))
@@ -440,9 +408,9 @@ def _captured(function: Callable[..., Any], *args: Any) -> Ended:
         return Ended(error=error)
 
 
-async def _captured_async(function: Callable[..., Any], *args: Any) -> Ended:
+async def _captured_async(function: Callable[..., Any], subject: Any) -> Ended:
     try:
-        result = function(*args)
+        result = function(subject)
         return Ended(await result if inspect.isawaitable(result) else result)
     except Exception as error:
         return Ended(error=error)

@@ -7,13 +7,13 @@ import threading
 import weakref
 from typing import Any
 
-_registry = threading.Lock()
+_registry = threading.RLock()
 _locks: weakref.WeakSet[Any] = weakref.WeakSet()
 _held: list[Any] = []
 
 
 def fork_safe_lock() -> Any:
-    """A lock; reentrant, since a signal handler or the garbage collector may come back in the same thread."""
+    """A lock; reentrant, as is the registry: a signal handler or the garbage collector may come back in its thread."""
     lock = threading.RLock()
     with _registry:
         _locks.add(lock)

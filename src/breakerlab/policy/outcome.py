@@ -151,6 +151,15 @@ def judge(classify: Classify | None, result: object, error: BaseException | None
         return SUCCESS if error is None else FAILURE
 
 
+def described(result: object, error: BaseException | None, outcome: Outcome) -> tuple[str, int | None]:
+    """The trace's word for an attempt that raised `error`, or returned `result`; and its HTTP status."""
+    if error is not None:
+        return word_of_error(error), status_of(error)
+    status = status_of(result)
+    word = "ok" if status is None else word_of_status(status)
+    return ("error" if word == "ok" and outcome is FAILURE else word), status
+
+
 def word_of_status(status: int) -> str:
     """The trace's word for an answer with this HTTP status."""
     if status == 429:

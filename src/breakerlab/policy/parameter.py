@@ -61,6 +61,13 @@ def choice(name: str, value: object, choices: Iterable[str]) -> str:
     return value
 
 
+def instance(name: str, value: object, *, of: type[Any], or_none: bool = False) -> object:
+    """`value`, an instance of a class, or None where that is allowed. Raises ValueError naming the parameter."""
+    if not (isinstance(value, of) or (or_none and value is None)):
+        raise ValueError(f"{name} must be a {of.__name__}{' or None' if or_none else ''}, not {value!r}")
+    return value
+
+
 def known_keys(name: str, data: object, known: Iterable[str]) -> Mapping[str, Any]:
     """`data` as a mapping with no other keys than `known`. Raises ValueError naming the first stranger."""
     if not isinstance(data, Mapping):

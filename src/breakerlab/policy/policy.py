@@ -11,7 +11,7 @@ from breakerlab.policy.breaker import Breaker
 from breakerlab.policy.fallback import Fallback
 from breakerlab.policy.retry import Retry
 from breakerlab.policy.throttle import Throttle
-from breakerlab.policy.value import Value, value
+from breakerlab.policy.value import Value, checked, part, value
 
 if TYPE_CHECKING:
     from breakerlab.policy.guard import Guard
@@ -28,22 +28,13 @@ class Policy(Value):
     Raises ValueError naming a parameter that is out of range.
     """
 
-    timeout: float = 10.0
-    retry: Retry | None = None
-    breaker: Breaker | None = None
-    fallback: Fallback | None = None
-    throttle: Throttle | None = None
+    timeout: float = checked(parameter.real, default=10.0)
+    retry: Retry | None = part(Retry, default=None)
+    breaker: Breaker | None = part(Breaker, default=None)
+    fallback: Fallback | None = part(Fallback, default=None)
+    throttle: Throttle | None = part(Throttle, default=None)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "timeout", parameter.real("Policy.timeout", self.timeout))
-        if not isinstance(self.retry, Retry | None):
-            raise ValueError(f"Policy.retry must be a Retry or None, not {self.retry!r}")
-        if not isinstance(self.breaker, Breaker | None):
-            raise ValueError(f"Policy.breaker must be a Breaker or None, not {self.breaker!r}")
-        if not isinstance(self.fallback, Fallback | None):
-            raise ValueError(f"Policy.fallback must be a Fallback or None, not {self.fallback!r}")
-        if not isinstance(self.throttle, Throttle | None):
-            raise ValueError(f"Policy.throttle must be a Throttle or None, not {self.throttle!r}")
         longest = None if self.breaker is None else self.breaker.half_open_timeout
         if longest is not None and longest < self.timeout:
             raise ValueError(
@@ -95,7 +86,3 @@ class Policy(Value):
             retry=Retry(attempts=3, total_time=15.0, final_reserve=0.25, backoff=jittered),
             breaker=Breaker(failure_threshold=5, recovery_timeout=5.0, half_open_max_calls=1),
         )
-
-    @classmethod
-    def _parts(cls) -> dict[str, type[Value]]:
-        return {"retry": Retry, "breaker": Breaker, "fallback": Fallback, "throttle": Throttle}

@@ -9,7 +9,7 @@ from typing import Any
 from breakerlab.policy import parameter
 from breakerlab.policy.backoff import Backoff
 from breakerlab.policy.budget import RetryBudget
-from breakerlab.policy.value import Value, value
+from breakerlab.policy.value import Value, checked, part, value
 
 STOP = -1.0
 NOT_OBEYED = -1.0
@@ -72,72 +72,35 @@ class Retry(Value):
     Raises ValueError naming the parameter that is out of range.
     """
 
-    attempts: int = 4
-    total_time: float | None = 30.0
-    final_reserve: float = 0.25
-    backoff: Backoff = field(default_factory=Backoff)
-    retry_after_limit: float | None = 60.0
-    wait_for_probe: bool = False
-    budget: RetryBudget | None = None
+    attempts: int = checked(parameter.count, default=4)
+    total_time: float | None = checked(parameter.real, default=30.0, optional=True)
+    final_reserve: float = checked(parameter.real, default=0.25, or_equal=True, below=1.0)
+    backoff: Backoff = part(Backoff, default=Backoff())
+    retry_after_limit: float | None = checked(parameter.real, default=60.0, optional=True, or_equal=True)
+    wait_for_probe: bool = checked(parameter.instance, default=False, of=bool)
+    budget: RetryBudget | None = part(RetryBudget, default=None)
     total_time_limit: float = field(init=False)
     last_start_after: float = field(init=False)
     cut_after: float = field(init=False)
     longest_retry_after: float = field(init=False)
 
     def __post_init__(self) -> None:
-        set_field = object.__setattr__
-        parameter.count("Retry.attempts", self.attempts)
-        if self.total_time is not None:
-            set_field(self, "total_time", parameter.real("Retry.total_time", self.total_time))
-        reserve = parameter.real("Retry.final_reserve", self.final_reserve, or_equal=True, below=1.0)
-        set_field(self, "final_reserve", reserve)
-        if not isinstance(self.backoff, Backoff):
-            raise ValueError(f"Retry.backoff must be a Backoff, not {self.backoff!r}")
-        if self.retry_after_limit is not None:
-            limit = parameter.real("Retry.retry_after_limit", self.retry_after_limit, or_equal=True)
-            set_field(self, "retry_after_limit", limit)
-        if not isinstance(self.wait_for_probe, bool):
-            raise ValueError(f"Retry.wait_for_probe must be True or False, not {self.wait_for_probe!r}")
-        if not isinstance(self.budget, RetryBudget | None):
-            raise ValueError(f"Retry.budget must be a RetryBudget or None, not {self.budget!r}")
-        set_field(self, "total_time_limit", math.inf if self.total_time is None else self.total_time)
-        self._set_ends()
-        longest = NOT_OBEYED if self.retry_after_limit is None else self.retry_after_limit
-        set_field(self, "longest_retry_after", longest)
-
-    def _set_ends(self) -> None:
-        """Seconds after the call's start: the last moment at which an attempt may start, from which on the time left is
-        the reserve; and when an attempt that is not the final one is cut, a little ahead of it.
-
-        So that an attempt that was cut, and a timer that fires late, leave the final attempt its start. asyncio's
-        timers are late by up to a millisecond and a thousandth of the wait, those of a busy machine by more.
-        """
-        until = self.total_time_limit * (1.0 - self.final_reserve)
+        limit = math.inf if self.total_time is None else self.total_time
+        until = limit * (1.0 - self.final_reserve)
+        # An attempt that was cut, and a timer that fires late, must leave the final attempt its start. asyncio's timers
+        # are late by up to a millisecond and a thousandth of the wait, those of a busy machine by more.
         ahead = 0.0
         if self.final_reserve > 0.0:
             ahead = min(AHEAD_SHARE + AHEAD_SECONDS / until, MOST_AHEAD) if until > 0.0 else MOST_AHEAD
-        object.__setattr__(self, "last_start_after", until)
-        object.__setattr__(self, "cut_after", until * (1.0 - ahead))
+        longest = NOT_OBEYED if self.retry_after_limit is None else self.retry_after_limit
+        self._set(total_time_limit=limit, last_start_after=until, cut_after=until * (1.0 - ahead))
+        self._set(longest_retry_after=longest)
 
     def next_start(
         self, made: int, started: float, now: float, wait: float, retry_after: float = 0.0, probe_at: float = -math.inf
     ) -> float | None:
-        """When the attempt after `made` failed ones starts, on the clock of `started` and `now`; None to stop.
-
-        `wait` is the backoff in seconds, from `backoff.delay`; `retry_after` what the server asked for, 0 if nothing;
-        `probe_at` when an open circuit admits its next probe.
-        """
+        """The rule `next_start`, with None to stop; times in seconds, on the clock of `started` and `now`."""
         start = next_start(self, made, started, now, wait, retry_after, probe_at)
         return None if start == STOP else start
 
-    def time_allowed(self, timeout: float, made: int, started: float, now: float) -> float:
-        """Seconds that the attempt starting at `now`, with `made` before it, may take."""
-        return time_allowed(self, timeout, made, started, now)
-
-    @classmethod
-    def _absent(cls) -> dict[str, None]:
-        return {"total_time": None, "retry_after_limit": None}
-
-    @classmethod
-    def _parts(cls) -> dict[str, type[Value]]:
-        return {"backoff": Backoff, "budget": RetryBudget}
+    time_allowed = time_allowed  # the rule itself, as a method

@@ -22,8 +22,9 @@ def retry_after_of(headers: Mapping[str, str], wall: Callable[[], float] = time.
     if milliseconds is not None:
         return max(0.0, milliseconds / 1000.0)
     seconds = _number(named.get("retry-after"))
-    if seconds is None:
-        seconds = _until(named, wall)
+    if seconds is None and (moment := _moment(named.get("retry-after"))) is not None:
+        sent = _moment(named.get("date"))
+        seconds = moment - (wall() if sent is None else sent)
     return None if seconds is None else max(0.0, seconds)
 
 
@@ -48,14 +49,6 @@ def _number(text: object) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
-
-
-def _until(named: Mapping[str, object], wall: Callable[[], float]) -> float | None:
-    moment = _moment(named.get("retry-after"))
-    if moment is None:
-        return None
-    sent = _moment(named.get("date"))
-    return moment - (wall() if sent is None else sent)
 
 
 def _moment(text: object) -> float | None:

@@ -1,9 +1,8 @@
 """Adaptive throttling: a client that is turned away much turns part of its requests away itself.
 
 Even a rejection costs the service something. With a ratio of 2 it gets at most about twice as many requests as it
-accepts, whatever is offered (Google, "Site Reliability Engineering", 2016, ch. 21, "Client-Side Throttling").
-
-The rules are plain functions over a state object `t`, as in `breaker.py`. Time and chance are passed in, never fetched.
+accepts, whatever is offered (Google, "Site Reliability Engineering", 2016, ch. 21, "Client-Side Throttling"). The rules
+are plain functions over a state object `t`, as in `breaker.py`.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ import math
 import random as chance
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from breakerlab.policy import parameter
 from breakerlab.policy.breaker import BUCKETS, LONG_AGO
 from breakerlab.policy.lock import fork_safe_lock
-from breakerlab.policy.value import Value, value
+from breakerlab.policy.value import Value, checked, value
 
 
 def empty(t: Any) -> None:
@@ -60,8 +59,7 @@ def move_on(t: Any, now: float) -> None:
     bucket = math.floor(now / t.bucket_seconds)
     if bucket <= t.bucket:
         return
-    first = t.bucket + 1 if t.bucket > bucket - BUCKETS else bucket - BUCKETS + 1
-    for later in range(first, bucket + 1):
+    for later in range(max(t.bucket, bucket - BUCKETS) + 1, bucket + 1):
         at = 2 * (later % BUCKETS)
         t.requests -= t.ring[at]
         t.accepts -= t.ring[at + 1]
@@ -100,13 +98,8 @@ class Throttle(Value):
     Raises ValueError naming the parameter that is out of range.
     """
 
-    ratio: float = 2.0
-    window: float = 120.0
-
-    def __post_init__(self) -> None:
-        set_field = object.__setattr__
-        set_field(self, "ratio", parameter.real("Throttle.ratio", self.ratio, above=1.0, or_equal=True))
-        set_field(self, "window", parameter.real("Throttle.window", self.window, above=0.001, or_equal=True))
+    ratio: float = checked(parameter.real, default=2.0, above=1.0, or_equal=True)
+    window: float = checked(parameter.real, default=120.0, above=0.001, or_equal=True)
 
     def rules(self) -> dict[str, float]:
         """The parameters as the rules read them."""
@@ -116,16 +109,12 @@ class Throttle(Value):
 class AdaptiveThrottle:
     """The requests and accepts of one throttle, for any number of threads, tasks and guards.
 
-        throttle = AdaptiveThrottle(Throttle(ratio=2.0), name="llm")
-        throttle.request()                  # before each attempt, retries included; raises LocallyThrottledError
-        throttle.accept()                   # when the service took it, be it to say that the request is wrong
-
-    name: for errors. clock: seconds. random: draws from [0, 1). A copy, or what comes out of a pickle, has the same
-    rules, and has seen nothing.
+    config: its parameters. name: for errors. clock: seconds. random: draws from [0, 1). A copy, or what comes out of a
+    pickle, has the same rules, and has seen nothing.
     """
 
     __slots__ = (
-        "_clock", "_config", "_lock", "_name", "_random", "accepts", "bucket", "bucket_seconds", "ratio", "requests",
+        "_clock", "_lock", "_name", "_random", "accepts", "bucket", "bucket_seconds", "config", "ratio", "requests",
         "ring",
     )  # fmt: skip
     requests: int
@@ -139,17 +128,13 @@ class AdaptiveThrottle:
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = chance.random,
     ) -> None:
-        self._config, self._name, self._clock, self._random = config, name, clock, random
+        self.config: Final = config
+        self._name, self._clock, self._random = name, clock, random
         for rule, number in config.rules().items():
             setattr(self, rule, number)
         self.ring = [0] * (2 * BUCKETS)
         self._lock = fork_safe_lock()
         empty(self)
-
-    @property
-    def config(self) -> Throttle:
-        """The throttle's parameters."""
-        return self._config
 
     @property
     def probability(self) -> float:
@@ -159,7 +144,7 @@ class AdaptiveThrottle:
             return probability(self)
 
     def request(self) -> None:
-        """A request is to be made. Raises LocallyThrottledError if it is refused; it counts in either case."""
+        """An attempt is to be made. Raises LocallyThrottledError if it is refused; it counts in either case."""
         with self._lock:
             if not refuses(self, self._clock(), self._random()):
                 return
@@ -167,7 +152,7 @@ class AdaptiveThrottle:
         raise LocallyThrottledError(self._name, share)
 
     def accept(self) -> None:
-        """The service accepted a request."""
+        """The service took a request, be it to say that the request is wrong: it was no failure."""
         with self._lock:
             note_accept(self, self._clock())
 
@@ -175,7 +160,7 @@ class AdaptiveThrottle:
         live: dict[str, Any] = {"name": self._name, "clock": self._clock}
         if self._random is not chance.random:  # which would travel with its state: all copies would draw the same
             live["random"] = self._random
-        return functools.partial(type(self), self._config, **live), ()
+        return functools.partial(type(self), self.config, **live), ()
 
     def __repr__(self) -> str:
         return f"<AdaptiveThrottle {self._name!r} refuses {self.probability:.3g}>"

@@ -18,7 +18,6 @@ import contextlib
 import functools
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from types import TracebackType
 from typing import Any
 
 from breakerlab.policy.breaker import CircuitOpenError
@@ -46,7 +45,8 @@ class _Hosts:
         guard = self.guards.get(host)
         if guard is None:
             guard = self.guards.setdefault(host, self.policy.guard(host, **self._live))
-        repeatable = _can_be_sent_again(request) and self._repeatable(request)
+        read_again = isinstance(request.stream, _library_of(request).ByteStream)
+        repeatable = read_again and self._repeatable(request)
         endpoint = f"{request.method} {request.url.path}"
         return guard._for_one(repeatable, hold, discard, endpoint=endpoint, idempotent=repeatable)
 
@@ -89,7 +89,7 @@ class PolicyTransport(_Hosts):
             return opened[-1]
 
         def hold(response: Any, finish: Finish) -> None:
-            response.stream = _watched(library)(response, finish)
+            response.stream = _as_stream(library.SyncByteStream, _Watch)(response, finish)
 
         try:
             response = self._guard_for(request, hold, discard=close).call(send)
@@ -111,10 +111,8 @@ class PolicyTransport(_Hosts):
         self._inner.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._inner.__exit__(kind, error, traceback)
+    def __exit__(self, *error: Any) -> None:
+        self._inner.__exit__(*error)
 
 
 class AsyncPolicyTransport(_Hosts):
@@ -133,7 +131,7 @@ class AsyncPolicyTransport(_Hosts):
             return opened[-1]
 
         def hold(response: Any, finish: Finish) -> None:
-            response.stream = _watched_async(library)(response, finish)
+            response.stream = _as_stream(library.AsyncByteStream, _AsyncWatch)(response, finish)
 
         try:
             response = await self._guard_for(request, hold).call_async(send)
@@ -155,10 +153,8 @@ class AsyncPolicyTransport(_Hosts):
         await self._inner.__aenter__()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self._inner.__aexit__(kind, error, traceback)
+    async def __aexit__(self, *error: Any) -> None:
+        await self._inner.__aexit__(*error)
 
 
 class _Watch:
@@ -221,13 +217,9 @@ class _AsyncWatch(_Watch):
 
 
 @functools.cache
-def _watched(library: Any) -> type[_Watch]:
-    return type("WatchedStream", (_Watch, library.SyncByteStream), {})
-
-
-@functools.cache
-def _watched_async(library: Any) -> type[_AsyncWatch]:
-    return type("WatchedStream", (_AsyncWatch, library.AsyncByteStream), {})
+def _as_stream(base: Any, watch: type[_Watch]) -> type[_Watch]:
+    """`watch` as what the library takes for a stream."""
+    return type("WatchedStream", (watch, base), {})
 
 
 def _library_of(request: Any) -> Any:
@@ -247,10 +239,6 @@ def _refusal(library: Any, refusal: Exception, request: Any) -> Exception:
     error: Exception = _refused_by(library, kind)(str(refusal), request=request)
     error.args = refusal.args  # which say the rest
     return error
-
-
-def _can_be_sent_again(request: Any) -> bool:
-    return isinstance(request.stream, _library_of(request).ByteStream)
 
 
 def _is_repeatable(request: Any) -> bool:
