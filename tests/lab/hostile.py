@@ -123,7 +123,7 @@ def recordings() -> pd.DataFrame:
 class Server:
     """One that is believed of a recording."""
 
-    slots, slots_in_fault = 8, 1
+    slots, slots_in_fault, log = 8, 1, None
 
     def judge(self, **believed: float) -> pd.DataFrame:
         return judged()

@@ -110,7 +110,8 @@ def test_facts_that_are_not_numbers_are_not_drawn() -> None:
 )
 def test_the_legend_names_a_capacity_only_where_some_is_gone(faults, named) -> None:
     source = Source(format="jsonl", facts={"parameters": {"faults": faults}})
-    figure = cascade({"log": Trace.from_columns(_one_attempt("POST /answer"), source=source)})
+    attempt = {**_one_attempt("POST /answer"), "service": "llm"}
+    figure = cascade({"log": Trace.from_columns(attempt, source=source)})
     assert [line.name for line in figure.data if (line.name or "").startswith("fault")] == named
 
 

@@ -15,7 +15,7 @@ from breakerlab.lab import charts
 from breakerlab.lab.article import Call, side_by_side
 from breakerlab.lab.charts.delays import AFTER_DRAW, delays, share_at_cap
 from breakerlab.lab.charts.herd import arrivals
-from breakerlab.lab.charts.latency import MOST_POINTS, requests_for_the_llm, waiting_times
+from breakerlab.lab.charts.latency import MOST_POINTS, requests_for_the_service, waiting_times
 from breakerlab.lab.charts.metastable import boundary
 from breakerlab.lab.charts.model import faults_told
 from breakerlab.lab.charts.served import served
@@ -444,14 +444,14 @@ def test_lines_end_at_the_shares_of_all_requests(naive: Run) -> None:
 
 
 def test_other_endpoints_are_left_out_where_the_log_names_them_and_where_it_does_not(naive: Run) -> None:
-    found = requests_for_the_llm(naive.trace)
+    found = requests_for_the_service(naive.trace)
     assert set(found["endpoint"]) == {"POST /answer"}
     attempts = naive.trace.attempts
     columns = {name: attempts[name].to_numpy() for name in ("time", "latency", "request", "attempt")}
     words = {name: (attempts[name].cat.codes.to_numpy(), tuple(attempts[name].cat.categories))
              for name in ("outcome", "service", "endpoint")}  # fmt: skip
     unnamed = Trace.from_columns({**columns, **words}, source=Source(format="jsonl"))
-    assert len(requests_for_the_llm(unnamed)) == len(found)
+    assert len(requests_for_the_service(unnamed)) == len(found)
 
 
 def test_answers_are_stacked_by_who_gave_them(with_fallbacks: Run) -> None:

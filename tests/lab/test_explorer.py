@@ -13,6 +13,7 @@ from breakerlab.lab.explorer import Explorer, explore
 from breakerlab.lab.explorer_chart import ROWS, bin_for
 from breakerlab.lab.knobs import presets
 from breakerlab.lab.logged_scenario import scenario_of
+from breakerlab.lab.service_name import service_name
 from breakerlab.policy import Policy
 from breakerlab.replay import Scenario, ScenarioError, compare, replay
 from breakerlab.trace import Source, Trace
@@ -77,7 +78,9 @@ def test_undo_takes_back_and_reset_begins_anew(explorer: Explorer) -> None:
 
 def test_a_drag_is_one_step_and_another_knob_or_a_rest_begins_a_new_one(scenario: Scenario) -> None:
     now = [0.0]
-    explorer = Explorer(module.Logged(scenario, ""), Policy.naive(), Policy.recommended(), clock=lambda: now[0])
+    explorer = Explorer(
+        module.Logged(scenario, "", service_name(scenario)), Policy.naive(), Policy.recommended(), clock=lambda: now[0]
+    )
     for value in (4, 5, 6):
         by_hand(explorer, "attempts", value)
         now[0] += 0.3
@@ -269,12 +272,12 @@ def test_in_bins_narrower_than_the_samples_of_the_pool_the_last_one_holds() -> N
 
 
 def test_who_served_is_told_once_there_is_a_fallback(explorer: Explorer) -> None:
-    assert not any(row["label"].startswith("by ") for row in explorer.table.rows)
+    assert not any(row["label"].startswith("served by ") for row in explorer.table.rows)
     explorer.turn("fallback", ("simpler model",))
     rows = {row["label"]: row["cells"] for row in explorer.table.rows}
     summary = explorer.runs["B"].summary()
-    assert rows["by simpler model"][:2] == ["0", f"{summary['served_by_simpler model']:,.0f}"]
-    assert rows["by the LLM"][1] == f"{summary['served_by_llm']:,.0f}"
+    assert rows["served by simpler model"][:2] == ["0", f"{summary['served_by_simpler model']:,.0f}"]
+    assert rows["served by the LLM"][1] == f"{summary['served_by_llm']:,.0f}"
 
 
 def test_a_log_of_months_has_its_own_steps_for_the_fault_and_few_health_checks() -> None:

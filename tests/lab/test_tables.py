@@ -61,7 +61,7 @@ def test_speed_stands_beside_answers(naive: Run, guarded: Run) -> None:
 def test_counts_of_runs_with_a_number_more(naive: Run, guarded: Run) -> None:
     table = counts({"naive": naive, "guarded": guarded}, "latency_p90")
     n = guarded.summary()
-    assert list(table.columns) == ["requests", "answered", "attempts", "refused", "latency, 90 % (s)"]
+    assert list(table.columns) == ["requests", "answered", "attempts", "refused", "success latency, 90 % (s)"]
     assert list(table.loc["guarded"])[:2] == [f"{n['requests']:,.0f}", f"{n['answered']:,.0f}"]
     assert table.loc["guarded", "refused"] == f"{n['rejected']:,.0f}" != "0"
-    assert table.loc["guarded", "latency, 90 % (s)"] == f"{n['latency_p90']:.2f}"
+    assert table.loc["guarded", "success latency, 90 % (s)"] == f"{n['latency_p90']:.2f}"

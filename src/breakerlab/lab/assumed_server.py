@@ -27,7 +27,7 @@ class AssumedServer:
     """
 
     def __init__(self, log: Trace, calm: Trace, *, seeds: int = SEEDS) -> None:
-        self._log, self._seeds = log, seeds
+        self.log, self._seeds = log, seeds
         self._scenario = with_measured_ways(Scenario.from_trace(log), calm)
         self._policy = Policy.from_dict(log.source.facts["policy"])  # type: ignore[arg-type]
         if not isinstance(self._scenario.service.time, Llm):
@@ -48,7 +48,7 @@ class AssumedServer:
         slots = self.slots if slots is None else slots
         kept = self.slots_in_fault if slots_in_fault is None else slots_in_fault
         scenario = _with_server(self._scenario, slots, kept, answer_time)
-        return predict_counts(scenario, self._policy, seeds=self._seeds).judge(self._log)
+        return predict_counts(scenario, self._policy, seeds=self._seeds).judge(self.log)
 
 
 def _with_server(scenario: Scenario, slots: int, slots_in_fault: int, answer_time: float) -> Scenario:

@@ -61,7 +61,7 @@ class AssumedServerPanel(widgets.VBox):
     def _drawn(self) -> go.Figure:
         server = self._servers[self.recording.value]
         caption = CAPTION.format(slots=server.slots, kept=server.slots_in_fault)
-        return predicted_counts({"": self.judged}, caption=caption)
+        return predicted_counts({"": self.judged}, server=server.log, caption=caption)
 
     def _redraw(self, change: Any) -> None:
         self.judged = self._judge()

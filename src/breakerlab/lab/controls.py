@@ -9,6 +9,7 @@ import ipywidgets as widgets
 
 from breakerlab.lab.knobs import Knob
 from breakerlab.lab.no_formulas import Label
+from breakerlab.lab.service_name import ServiceName
 
 LABEL_WIDTH: Final = "100px"
 _OFF: Final = "off"  # to ipywidgets None is "nothing chosen"
@@ -21,21 +22,23 @@ class Controls(widgets.VBox):
     cannot be turned.
     """
 
-    def __init__(self, knobs: Sequence[Knob], subject: Any, turned: Callable[[Knob, Any], None]) -> None:
+    def __init__(
+        self, knobs: Sequence[Knob], subject: Any, turned: Callable[[Knob, Any], None], service: ServiceName
+    ) -> None:
         self._knobs, self._turned, self._showing = tuple(knobs), turned, False
-        self.by_name = {knob.name: _control(knob, subject) for knob in knobs}
-        super().__init__(list(self._rows()))
-        self.meanings = {knob.label: knob.meaning for knob in knobs}
+        self.meanings = {knob.label: service.put_into(knob.meaning) for knob in knobs}
+        self.by_name = {knob.name: _control(knob, subject, self.meanings[knob.label]) for knob in knobs}
+        super().__init__(list(self._rows(service)))
         self.add_class("breakerlab-knobs")
         for knob in knobs:
             self.by_name[knob.name].observe(self._observer(knob), names="value")
 
-    def _rows(self) -> Iterable[widgets.Widget]:
+    def _rows(self, service: ServiceName) -> Iterable[widgets.Widget]:
         group = ""
         for knob in self._knobs:
             if knob.group != group:
                 group = knob.group
-                heading = Label(group)
+                heading = Label(service.put_into(group))
                 heading.add_class("breakerlab-heading")
                 yield heading
             yield self.by_name[knob.name]
@@ -56,11 +59,11 @@ class Controls(widgets.VBox):
         return changed
 
 
-def _control(knob: Knob, subject: Any) -> widgets.Widget:
+def _control(knob: Knob, subject: Any, meaning: str) -> widgets.Widget:
     value = knob.get(subject)
     common = {
         "description": knob.label,
-        "tooltip": knob.meaning,
+        "tooltip": meaning,
         "disabled": not knob.counts(subject),
         "style": {"description_width": LABEL_WIDTH},
         "layout": {"width": "auto", "margin": "0"},

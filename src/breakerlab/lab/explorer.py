@@ -22,6 +22,7 @@ from breakerlab.lab.logged_scenario import Logged, scenario_of
 from breakerlab.lab.no_formulas import Label
 from breakerlab.lab.page_side import ROOT, PageSide
 from breakerlab.lab.plotly_chart import PlotlyChart
+from breakerlab.lab.service_name import service_name
 from breakerlab.lab.summary_table import SummaryTable, rows_of
 from breakerlab.policy import Policy
 from breakerlab.replay import Comparison, Run, Scenario, replay
@@ -58,7 +59,10 @@ def explore(scenario: Scenario | Trace, a: Policy | None = None, b: Policy | Non
     scenario: or a log; where that does not say what its server was, the explorer states what it assumes.
     Raises ScenarioError for a log with nothing to replay.
     """
-    logged = scenario_of(scenario) if isinstance(scenario, Trace) else Logged(scenario, "server and app as given")
+    if isinstance(scenario, Trace):
+        logged = scenario_of(scenario)
+    else:
+        logged = Logged(scenario, "server and app as given", service_name(scenario))
     return Explorer(logged, a or Policy.naive(), b or Policy.recommended(), seed=seed)
 
 
@@ -79,7 +83,7 @@ class Explorer(widgets.VBox):
         seed: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._seed, self._clock = seed, clock
+        self._seed, self._clock, self._service = seed, clock, logged.service
         self._first = self.setting = Setting(logged.scenario, a, b)
         self.about = f"{logged.scenario.name}: {logged.told}."
         self._history: list[Setting] = []
@@ -93,7 +97,7 @@ class Explorer(widgets.VBox):
         self.table = SummaryTable()
         self._replay(chart.NAMES)
         lines = [chart.drawn(self.runs[name], self._bin) for name in chart.NAMES]
-        self.chart = chart.ExplorerChart(logged.scenario, self._bin, lines)
+        self.chart = chart.ExplorerChart(logged.scenario, self._bin, lines, self._service)
         self._build()
         self._show_policy()
         self._show_table(None)
@@ -171,8 +175,8 @@ class Explorer(widgets.VBox):
             ],
             layout={"flex_flow": "row wrap", "align_items": "center"},
         )
-        self.policy_controls = Controls(POLICY_KNOBS, self.setting.b, self._turned)
-        self.scenario_controls = Controls(SCENARIO_KNOBS, self.setting.scenario, self._turned)
+        self.policy_controls = Controls(POLICY_KNOBS, self.setting.b, self._turned, self._service)
+        self.scenario_controls = Controls(SCENARIO_KNOBS, self.setting.scenario, self._turned, self._service)
         panels = (self.policy_controls, self.scenario_controls)
         knobs = widgets.Tab(panels, titles=("Policy", "Server and app"), layout={"width": "auto"})
         knobs.add_class("breakerlab-left")
@@ -297,7 +301,8 @@ class Explorer(widgets.VBox):
                 self.table.caption = f"A and B at seed {self._seed}; intervals follow when the knobs rest."
             else:
                 self.table.caption = f"A and B at seed {self._seed}; intervals: of B minus A, over {SEEDS} seeds."
-            self.table.rows = rows_of(self._figures["A"], self._figures["B"], None if found is None else found.table)
+            told = None if found is None else found.table
+            self.table.rows = rows_of(self._figures["A"], self._figures["B"], told, self._service)
 
     def _show_differences(self, found: Comparison | Exception) -> None:
         if isinstance(found, Exception):

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import traitlets
 
+from breakerlab.lab.service_name import ServiceName
 from breakerlab.lab.span import unit_of
 from breakerlab.lab.style import FAULT, GRID, INK, LINES, OFFERED_AREA
 from breakerlab.replay import Run, Scenario
@@ -36,7 +37,10 @@ Values = list[float | None]
 
 @dataclass(frozen=True)
 class Row:
-    """One row of the chart: its title, unit, and what is drawn solid and dotted, by column of the timeline."""
+    """One row of the chart: its title, unit, and what is drawn solid and dotted, by column of the timeline.
+
+    The title leaves room for the service's name.
+    """
 
     key: str
     title: str
@@ -46,12 +50,12 @@ class Row:
 
 
 ROWS: Final = (
-    Row("load", "Attempts on the LLM; grey: load offered", "per s", "attempts"),
+    Row("load", "Attempts on the {service}; grey: load offered", "per s", "attempts"),
     Row("failures", "503 answers; dotted: timeouts", "per s", "status_503", "timeouts"),
     Row("pool", "Workers in use", "workers", "pool"),
     Row("other", "Other endpoints: failed; dotted: answered", "per s", "other_failed", "other_goodput"),
     Row("breaker", "Breaker; crosses: restarts; ▲: failed health checks", "", "breaker"),
-    Row("answers", "LLM answers in time; dotted: by a fallback", "per s", "served_by_llm", "served_by_fallback"),
+    Row("answers", "{Service} answers in time; dotted: by a fallback", "per s", "served_by_llm", "served_by_fallback"),
 )
 
 
@@ -364,11 +368,11 @@ class ExplorerChart(anywidget.AnyWidget):
     pointed = traitlets.Unicode("").tag(sync=True)
     lit = traitlets.Unicode("").tag(sync=True)
 
-    def __init__(self, scenario: Scenario, bin: float, lines: list[dict[str, Values]]) -> None:
+    def __init__(self, scenario: Scenario, bin: float, lines: list[dict[str, Values]], service: ServiceName) -> None:
         rows = [
             {
                 "key": row.key,
-                "title": row.title,
+                "title": service.put_into(row.title),
                 "unit": row.unit,
                 "columns": columns_of(row),
                 "states": STATES if row.key == "breaker" else (),

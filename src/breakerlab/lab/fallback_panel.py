@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from breakerlab.lab.charts.served import answers
 from breakerlab.lab.prediction import counted
 from breakerlab.lab.run_panel import RunPanel, slider
+from breakerlab.lab.service_name import service_name
 from breakerlab.policy import Fallback, Policy
 from breakerlab.replay import Run, Scenario, Standby, replay
 
@@ -24,9 +25,10 @@ HEIGHT: Final = 330  # px
 
 
 class FallbackPanel(RunPanel):
-    """A small model, then a cache, then a message behind the LLM; the answers are drawn anew while a slider is dragged.
+    """A small model, a cache and a message behind the service; the answers are drawn anew while a slider is dragged.
 
-    `at_a_time` and `takes` are the small model's sliders, `cached` the cache's, `first` the policy that tries the LLM.
+    `at_a_time` and `takes` are the small model's sliders, `cached` the cache's, `first` the policy that comes before
+    any of them.
     """
 
     def __init__(self, scenario: Scenario) -> None:
@@ -38,7 +40,10 @@ class FallbackPanel(RunPanel):
         shares = [(f"{share:.0%}", share) for share in SHARES]
         self.cached = slider("Cache has it", shares, 0.3, "share of the callers for whom the cache has an answer")
         self.first = slider(
-            "For the LLM", [(name, name) for name in POLICIES], "breaker", "what is tried before any fallback"
+            f"For the {service_name(scenario).noun}",
+            [(name, name) for name in POLICIES],
+            "breaker",
+            "what is tried before any fallback",
         )
         super().__init__([[self.at_a_time, self.takes], [self.cached, self.first]])
 

@@ -9,6 +9,7 @@ from typing import Any
 from breakerlab.lab.knobs import SCENARIO_KNOBS, Knob, knob
 from breakerlab.lab.panel import OFF, CascadesPanel
 from breakerlab.lab.run_panel import slider
+from breakerlab.lab.service_name import ServiceName, service_name
 from breakerlab.policy import Policy
 from breakerlab.replay import Run, Scenario, replay
 
@@ -32,7 +33,10 @@ class KnobPanel(CascadesPanel):
         """
         self._scenario, self._policy, self._seed = scenario, policy, seed
         self._knobs = [knob(one) if isinstance(one, str) else one for one in knobs]
-        self.sliders = {one.name: _slider(one, scenario if _is_of_scenario(one) else policy) for one in self._knobs}
+        service = service_name(scenario)
+        self.sliders = {
+            one.name: _slider(one, scenario if _is_of_scenario(one) else policy, service) for one in self._knobs
+        }
         super().__init__(replay(scenario, policy, seed), name, tuple(self.sliders.values()))
 
     def play(self) -> Run:
@@ -78,7 +82,7 @@ def _is_of_scenario(one: Knob) -> bool:
     return one.name in {known.name for known in SCENARIO_KNOBS}
 
 
-def _slider(one: Knob, subject: Any) -> Any:
+def _slider(one: Knob, subject: Any, service: ServiceName) -> Any:
     value = one.get(subject)
     options = [(told, OFF if found is None else found) for told, found in one.options(subject)]
-    return slider(one.label, options, OFF if value is None else value, one.meaning)
+    return slider(one.label, options, OFF if value is None else value, service.put_into(one.meaning))

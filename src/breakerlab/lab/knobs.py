@@ -27,7 +27,7 @@ class Knob:
 
     Attributes:
         name: unique among all knobs; what code calls it.
-        group: the heading that it stands under.
+        group: the heading that it stands under; in it and in the meaning, `{service}` is where the service's name goes.
         label: what stands beside it, unit included.
         meaning: one line.
         values: what it can be turned to, in order.
@@ -495,7 +495,7 @@ POLICY_KNOBS: Final[tuple[Knob, ...]] = (
         "fallback",
         OTHERS,
         "Fallback",
-        "who answers in the LLM's place",
+        "who answers in the {service}'s place",
         (OFF, ("cached answer",), ("simpler model",), ("simpler model", "cached answer")),
         _or("nobody", _tell_fallback),
         _get_fallback,
@@ -507,7 +507,7 @@ POLICY_KNOBS: Final[tuple[Knob, ...]] = (
 # ---- the server
 
 
-SERVICE, FAULT, APP = "The LLM service", "Its fault", "The app"
+SERVICE, FAULT, APP = "The {service in full}", "Its fault", "The app"
 
 
 def _service_knob(name: str, label: str, meaning: str, values: tuple[Any, ...], told: Callable[[Any], str]) -> Knob:

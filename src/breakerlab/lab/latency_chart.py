@@ -58,7 +58,7 @@ def fill_latencies(figure: go.Figure, runs: Mapping[str, Run]) -> None:
 
 
 def shares(run: Run) -> tuple[tuple[list[float | None], list[float | None]], ...]:
-    """(seconds, percent of requests known by then) of the answered and of the failed requests that use the LLM."""
+    """(seconds, percent of requests known by then) of the answered and of the failed requests that use the service."""
     requests = run.requests
     requests = requests[~requests["endpoint"].isin(list(run.scenario.app.other))]
     ok = (requests["outcome"] == "ok").to_numpy()

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from breakerlab.lab.service_name import IN_TRACES, ServiceName, service_name
 from breakerlab.lab.span import time_told
 from breakerlab.replay import App, Fault, Lognormal, Scenario, ScenarioError, Service, Workload
 from breakerlab.trace import Trace
@@ -18,16 +19,16 @@ BINS: Final = 120  # of the log, in which failures are counted
 BURST: Final = 0.5  # share of failures from which a bin belongs to a burst
 FEWEST: Final = 5  # failures in a burst
 MOST_FAULTS: Final = 5
-LLM: Final = "llm"
 MOST_CHECKS: Final = 20_000  # health checks in all: a log of months is not to be replayed second by second
 
 
 @dataclass(frozen=True)
 class Logged:
-    """A scenario, and one sentence that says where it comes from."""
+    """A scenario, one sentence that says where it comes from, and the name of its service."""
 
     scenario: Scenario
     told: str
+    service: ServiceName
 
 
 def scenario_of(trace: Trace) -> Logged:
@@ -38,10 +39,11 @@ def scenario_of(trace: Trace) -> Logged:
     time, the app workers for four times as many.
     """
     if isinstance(trace.source.facts.get("parameters"), dict):
-        return Logged(Scenario.from_trace(trace), "arrivals, faults, server and app as recorded")
+        recorded = Scenario.from_trace(trace)
+        return Logged(recorded, "arrivals, faults, server and app as recorded", service_name(recorded))
     attempts = trace.attempts
     services = attempts["service"].to_numpy(object)
-    called = services == LLM if (services == LLM).any() else np.ones(len(attempts), bool)
+    called = services == IN_TRACES if (services == IN_TRACES).any() else np.ones(len(attempts), bool)
     time = attempts["time"].to_numpy(np.float64)[called]
     if not len(time):
         raise ScenarioError(f"{trace.source.name}: the log has no attempts, so there is nothing to replay")
@@ -56,7 +58,7 @@ def scenario_of(trace: Trace) -> Logged:
     service = Service(slots=open_calls, queue_limit=open_calls, time=answer)
     app = App(workers=4 * open_calls, health_interval=max(App().health_interval, math.ceil(duration / MOST_CHECKS)))
     scenario = Scenario(_arrivals(trace, origin), service, app, faults, duration, name="your log")
-    return Logged(scenario, _told(scenario, answer, timed=len(times) > 0))
+    return Logged(scenario, _told(scenario, answer, timed=len(times) > 0), service_name(trace))
 
 
 def _arrivals(trace: Trace, origin: float) -> Workload:

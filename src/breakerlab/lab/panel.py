@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from breakerlab.lab.charts import PANELS, cascade, series
 from breakerlab.lab.no_formulas import Label
 from breakerlab.lab.run_panel import RunPanel, slider
+from breakerlab.lab.service_name import service_name
 from breakerlab.policy import Breaker, Policy, Retry
 from breakerlab.policy.backoff import JITTERS
 from breakerlab.replay import Run, Scenario, replay
@@ -46,9 +47,9 @@ class CascadesPanel(RunPanel):
 
     def told_of(self, name: str, run: Run) -> str:
         """A run in one line."""
-        n = run.summary()
+        n, service = run.summary(), service_name(run)
         return (
-            f"{name}: {n['answered']:,.0f} of {n['requests']:,.0f} LLM requests answered in time; "
+            f"{name}: {n['answered']:,.0f} of {n['requests']:,.0f} {service.noun} requests answered in time; "
             f"{n['attempts']:,.0f} attempts; {n['other_failed']:,.0f} of {n['other_requests']:,.0f} other requests "
             f"failed; {n['restarts']:.0f} restarts."
         )

@@ -8,50 +8,40 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import anywidget
 import pandas as pd
 import traitlets
 
+from breakerlab.lab.quantities import BY, Quantity, quantity
+from breakerlab.lab.service_name import ServiceName
 
-@dataclass(frozen=True)
-class Quantity:
-    """One row: the figure of `Run.summary` that it shows, its label and unit, and the chart's row it belongs to."""
+ROWS: Final = {
+    "requests": "load",
+    "answered": "answers",
+    "success_rate": "answers",
+    "goodput": "answers",
+    "attempts": "load",
+    "amplification": "load",
+    "status_503": "failures",
+    "status_429": "failures",
+    "timeouts": "failures",
+    "rejected": "breaker",
+    "other_failed": "other",
+    "pool_peak": "pool",
+    "restarts": "breaker",
+    "lost": "breaker",
+    "duplicates": "load",
+    "latency_p50": "answers",
+    "latency_p99": "answers",
+    "failure_p50": "answers",
+    "rejection_p50": "breaker",
+    "time_to_recover": "answers",
+}
+"""The figures of `Run.summary` that the table has, each with the row of the chart that it belongs to."""
 
-    key: str
-    label: str
-    unit: str
-    row: str
-    digits: int = 0
-
-
-QUANTITIES: Final = (
-    Quantity("requests", "LLM requests", "", "load"),
-    Quantity("answered", "answered in time", "", "answers"),
-    Quantity("success_rate", "share answered", "%", "answers", 1),
-    Quantity("goodput", "goodput", "per s", "answers", 2),
-    Quantity("attempts", "attempts on the LLM", "", "load"),
-    Quantity("amplification", "attempts per request", "", "load", 2),
-    Quantity("status_503", "503 answers", "", "failures"),
-    Quantity("status_429", "429 answers", "", "failures"),
-    Quantity("timeouts", "attempts timed out", "", "failures"),
-    Quantity("rejected", "refused locally", "", "breaker"),
-    Quantity("other_failed", "other requests failed", "", "other"),
-    Quantity("pool_peak", "most workers in use", "", "pool"),
-    Quantity("restarts", "restarts", "", "breaker"),
-    Quantity("lost", "attempts lost in restarts", "", "breaker"),
-    Quantity("duplicates", "writes carried out again", "", "load"),
-    Quantity("latency_p50", "success latency, p50", "s", "answers", 2),
-    Quantity("latency_p99", "success latency, p99", "s", "answers", 2),
-    Quantity("failure_p50", "failure known after, p50", "s", "answers", 2),
-    Quantity("rejection_p50", "refusal known after, p50", "s", "breaker", 2),
-    Quantity("time_to_recover", "time to recover", "s", "answers", 1),
-)
-
-BY: Final = "served_by_"
-LONGEST: Final = 40  # characters of a name
+LONGEST: Final = 50  # characters of a label, which may name who served
 
 _SCRIPT: Final = """
 function cell(tag, text, scope) {
@@ -154,57 +144,45 @@ class SummaryTable(anywidget.AnyWidget):
         return "SummaryTable()"
 
 
-def rows_of(a: Mapping[str, float], b: Mapping[str, float], differences: pd.DataFrame | None) -> list[dict[str, Any]]:
+def rows_of(
+    a: Mapping[str, float], b: Mapping[str, float], differences: pd.DataFrame | None, service: ServiceName
+) -> list[dict[str, Any]]:
     """The rows of the table. differences: `Comparison.table` of B against A, or None while it is not known.
 
-    Who served the answers is told where that need not be the LLM.
+    Who served the answers is told where that need not be the service.
     """
-    told = {} if differences is None else differences.set_index("quantity").to_dict("index")
+    found = {} if differences is None else differences.set_index("quantity").to_dict("index")
     rows = []
-    for quantity in QUANTITIES:
-        rows.append(_row(quantity, a, b, told.get(quantity.key)))
-        if quantity.key == "answered":
-            rows += [_row(served, a, b, told.get(served.key)) for served in _served(a, b)]
+    for name, row in ROWS.items():
+        for shown in (name, *(_served(a, b) if name == "answered" else ())):
+            rows.append({"row": row, **_told(quantity(shown, service), shown, a, b, found.get(shown))})
     return rows
 
 
-def _served(a: Mapping[str, float], b: Mapping[str, float]) -> list[Quantity]:
-    keys = [key for key in {**a, **b} if key.startswith(BY)]
-    names = [key.removeprefix(BY) for key in keys] if len(keys) > 1 else []
-    labels = ("by the LLM" if name == "llm" else f"by {_short(name)}" for name in names)
-    return [Quantity(BY + name, label, "", "answers") for name, label in zip(names, labels, strict=True)]
+def _served(a: Mapping[str, float], b: Mapping[str, float]) -> list[str]:
+    names = [name for name in {**a, **b} if name.startswith(BY)]
+    return names if len(names) > 1 else []
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
-
-
-def _row(
-    quantity: Quantity, a: Mapping[str, float], b: Mapping[str, float], found: Mapping[str, Any] | None
+def _told(
+    known: Quantity, name: str, a: Mapping[str, float], b: Mapping[str, float], found: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    first, second = (figures.get(quantity.key, 0.0) for figures in (a, b))  # whom a policy has not got serves nobody
+    first, second = (figures.get(name, 0.0) for figures in (a, b))  # whom a policy has not got serves nobody
     change = second - first if math.isfinite(first) and math.isfinite(second) else float("nan")
-    interval = "" if found is None else _interval(quantity, found)
-    cells = [_told(quantity, first), _told(quantity, second), _told(quantity, change, signed=True), interval]
-    label = f"{quantity.label} ({quantity.unit})" if quantity.unit else quantity.label
+    interval = "" if found is None else _interval(known, found)
+    cells = [known.told(first), known.told(second), known.told(change, signed=True), interval]
     noise = found is not None and found["verdict"] == "noise"
-    return {"label": label, "row": quantity.row, "cells": cells, "noise": noise}
+    return {"label": _short(known.title), "cells": cells, "noise": noise}
 
 
-def _interval(quantity: Quantity, found: Mapping[str, Any]) -> str:
+def _short(label: str) -> str:
+    return label if len(label) <= LONGEST else f"{label[: LONGEST - 1]}…"
+
+
+def _interval(known: Quantity, found: Mapping[str, Any]) -> str:
     if found["verdict"] == "same":
         return "same"
     if found["verdict"] == "undefined":
         return "-"
-    ends = f"{_told(quantity, found['low'], signed=True)} to {_told(quantity, found['high'], signed=True)}"
+    ends = f"{known.told(found['low'], signed=True)} to {known.told(found['high'], signed=True)}"
     return f"{ends}, noise" if found["verdict"] == "noise" else ends
-
-
-def _told(quantity: Quantity, value: float, signed: bool = False) -> str:
-    if math.isnan(value):
-        return "-"
-    if math.isinf(value):
-        return "never" if value > 0 else "minus infinity"
-    scaled = 100.0 * value if quantity.unit == "%" else value
-    sign = "+" if signed else ""
-    return f"{scaled:{sign},.{quantity.digits}f}"

@@ -6,14 +6,15 @@ from typing import Final
 import pandas as pd
 
 from breakerlab.lab.quantities import quantity
+from breakerlab.lab.service_name import ServiceName, service_name
 from breakerlab.replay import Run, summary
 from breakerlab.trace import Trace, eight_steps
 
 ROWS: Final = {
-    "LLM requests from callers": "requests",
-    "LLM requests answered while the caller waited": "answered",
-    "Attempts sent to the LLM": "attempts",
-    "Attempts per LLM request": "amplification",
+    "{Service} requests from callers": "requests",
+    "{Service} requests answered while the caller waited": "answered",
+    "Attempts sent to the {service}": "attempts",
+    "Attempts per {service} request": "amplification",
     "Attempts answered 503": "status_503",
     "Attempts refused locally, never sent": "rejected",
     "Requests to other endpoints": "other_requests",
@@ -21,7 +22,7 @@ ROWS: Final = {
     "Most workers in use": "pool_peak",
     "Failed health checks": "failed_probes",
     "Restarts of the app": "restarts",
-    "LLM attempts lost in a restart": "lost",
+    "{Service} attempts lost in a restart": "lost",
 }
 
 COUNTS: Final = {"requests": "requests", "answered": "answered", "attempts": "attempts", "refused": "rejected"}
@@ -29,17 +30,14 @@ COUNTS: Final = {"requests": "requests", "answered": "answered", "attempts": "at
 
 def what_changed(runs: Mapping[str, Trace | Run]) -> pd.DataFrame:
     """One column per run, one row per count; attempts per request with two decimals."""
-    columns = {name: _column(run) for name, run in runs.items()}
-    return pd.DataFrame(columns, index=list(ROWS))
+    service = service_name(*runs.values())
+    columns = {name: _column(run, service) for name, run in runs.items()}
+    return pd.DataFrame(columns, index=[service.put_into(label) for label in ROWS])
 
 
-def _column(run: Trace | Run) -> list[str]:
+def _column(run: Trace | Run, service: ServiceName) -> list[str]:
     numbers = summary(run.trace if isinstance(run, Run) else run)
-    return [_shown(key, numbers[key]) for key in ROWS.values()]
-
-
-def _shown(key: str, value: float) -> str:
-    return f"{value:.2f}" if key == "amplification" else f"{value:,.0f}"
+    return [quantity(key, service).told(numbers[key]) for key in ROWS.values()]
 
 
 def eight_steps_table(runs: Mapping[str, Trace | Run]) -> pd.DataFrame:
@@ -66,18 +64,12 @@ def attempts_table(run: Trace | Run) -> pd.DataFrame:
 
 def counts(runs: Mapping[str, Run], *more: str) -> pd.DataFrame:
     """What came of requests and attempts: one row per run. more: further names of `Run.summary`, as columns."""
-    rows = {name: [_rounded(run.summary()[key]) for key in (*COUNTS.values(), *more)] for name, run in runs.items()}
-    titles = [*COUNTS, *(_title(key) for key in more)]
+    service = service_name(*runs.values())
+    shown = {key: quantity(key, service) for key in (*COUNTS.values(), *more)}
+    summaries = {name: run.summary() for name, run in runs.items()}
+    rows = {name: [one.told(figures[key]) for key, one in shown.items()] for name, figures in summaries.items()}
+    titles = [*COUNTS, *(shown[key].title for key in more)]
     return pd.DataFrame.from_dict(rows, orient="index", columns=titles)
-
-
-def _title(key: str) -> str:
-    known = quantity(key)
-    return f"{known.label} ({known.unit})" if known.unit else known.label
-
-
-def _rounded(value: float) -> str:
-    return f"{value:,.0f}" if value == round(value) else f"{value:.2f}"
 
 
 def speed_and_answers(runs: Mapping[str, Run]) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """Differences between policies, each with the interval that says whether it is more than noise."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +12,8 @@ from breakerlab.lab.charts.caption import caption_of_comparison
 from breakerlab.lab.charts.frame import frame
 from breakerlab.lab.charts.rounding import rounded, told
 from breakerlab.lab.charts.text import shortened
-from breakerlab.lab.quantities import quantity
+from breakerlab.lab.quantities import Quantity, quantity
+from breakerlab.lab.service_name import service_name
 from breakerlab.lab.style import INK, LINES, NOISE
 from breakerlab.replay import Comparison
 
@@ -32,19 +33,21 @@ def differences(comparison: Comparison, quantities: Sequence[str] = SHOWN, *, he
     comparison: the result of `breakerlab.replay.compare`, with up to 8 policies besides the baseline. quantities: up to
     10 names of its table; each has a scale of its own, with 0 marked. What may be noise is grey and says so.
     """
-    rows = _rows(comparison.table, quantities)
+    service = service_name(comparison.scenario)
+    known = {name: quantity(name, service) for name in quantities}
+    rows = _rows(comparison.table, known)
     policies = list(dict.fromkeys(rows["policy"]))
     if len(policies) > MOST_POLICIES:
         raise ValueError(f"differences draws 1 to {MOST_POLICIES} policies, not {len(policies)}")
     shown = list(dict.fromkeys(rows["quantity"]))
     plot = len(shown) * ROW * len(policies) + (len(shown) - 1) * BETWEEN  # px
-    figure = make_subplots(rows=len(shown), cols=1, vertical_spacing=BETWEEN / plot)
+    figure = make_subplots(rows=len(shown), cols=1, vertical_spacing=BETWEEN / plot if len(shown) > 1 else None)
     for row, name in enumerate(shown, start=1):
         mine = rows[rows["quantity"] == name].set_index("policy")
         figure.update_xaxes(row=row, range=_range(mine))
         for place, policy in enumerate(policies):
             _draw(figure, policy, mine.loc[policy], place, row, few=len(policies) <= len(LINES))
-        _label_row(figure, name, row, len(policies))
+        _label_row(figure, known[name], row, len(policies))
     frame(figure, height=height or AROUND + plot, l=196, r=344, t=34, b=26, caption=_caption(comparison, rows))
     figure.update_xaxes(nticks=5, tickfont={"size": 10}, zeroline=True, zerolinecolor=INK, zerolinewidth=1.2)
     figure.update_yaxes(range=[len(policies) - 0.4, -0.6], showgrid=False, tickvals=[], autorange=None)
@@ -52,13 +55,16 @@ def differences(comparison: Comparison, quantities: Sequence[str] = SHOWN, *, he
     return figure
 
 
-def _rows(table: pd.DataFrame, quantities: Sequence[str]) -> pd.DataFrame:
+def _rows(table: pd.DataFrame, quantities: Mapping[str, Quantity]) -> pd.DataFrame:
+    """The rows of the quantities, in their order and units."""
     unknown = [name for name in quantities if name not in set(table["quantity"])]
     if unknown:
         raise ValueError(f"differences knows no quantity {unknown[0]!r}; the comparison's table has their names")
     if not 1 <= len(quantities) <= MOST_QUANTITIES:
         raise ValueError(f"differences draws 1 to {MOST_QUANTITIES} quantities, not {len(quantities)}")
-    return pd.concat([table[table["quantity"] == name] for name in quantities])
+    shown = pd.concat([table[table["quantity"] == name] for name in quantities])
+    scales = shown["quantity"].map({name: known.scale for name, known in quantities.items()})
+    return shown.assign(**{column: shown[column] * scales for column in ("low", "difference", "high")})
 
 
 def _range(mine: pd.DataFrame) -> list[float | None]:
@@ -118,9 +124,8 @@ def _tell(figure: go.Figure, text: str, colour: str, place: int, row: int) -> No
     figure.add_annotation(text=text, x=1, xref="paper", xshift=12, y=place, yref=axis, **style)
 
 
-def _label_row(figure: go.Figure, name: str, row: int, policies: int) -> None:
-    known = quantity(name)
-    text = shortened(known.label, 40) + (f" ({known.unit})" if known.unit else "")
+def _label_row(figure: go.Figure, shown: Quantity, row: int, policies: int) -> None:
+    text = shortened(shown.title, 40)
     style = {"showarrow": False, "xanchor": "right", "font": {"size": 12, "color": INK}}
     axis = "y" if row == 1 else f"y{row}"
     figure.add_annotation(text=text, x=0, xref="paper", xshift=-10, y=(policies - 1) / 2, yref=axis, **style)

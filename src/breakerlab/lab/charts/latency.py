@@ -34,7 +34,8 @@ def latencies(runs: Mapping[str, Trace | Run], *, height: int = 450) -> go.Figur
     """Two panels over seconds (log scale): answered requests, and those that failed, each as a share of all requests.
 
     A line ends at the share that was answered (or failed): a policy that answers hardly anybody, and those quickly,
-    does not look good. runs: up to three, by name. Only requests that need the LLM count, as their callers saw them.
+    does not look good. runs: up to three, by name. Only requests that need the service count, as their callers saw
+    them.
     """
     check_runs("latencies", runs, len(LINES))
     figure = make_subplots(rows=1, cols=2, subplot_titles=TITLES, horizontal_spacing=0.22)
@@ -58,14 +59,14 @@ def waiting_times(run: Trace | Run) -> tuple[dict[str, list[Any]], dict[str, lis
 
     Requests whose end is not known count among all, and in neither.
     """
-    asked = requests_for_the_llm(trace_of(run))
+    asked = requests_for_the_service(trace_of(run))
     ok = (asked["outcome"] == "ok").to_numpy()
     latency = asked["latency"].to_numpy()
     return _shares(latency[ok], len(asked)), _shares(latency[~ok], len(asked))
 
 
-def requests_for_the_llm(trace: Trace) -> pd.DataFrame:
-    """The rows of `Trace.requests` of callers who needed the LLM; in a log of one service, all."""
+def requests_for_the_service(trace: Trace) -> pd.DataFrame:
+    """The rows of `Trace.requests` of callers who needed the service; in a log of one service, all."""
     requests = trace.requests
     app = requests[requests["service"] == "app"]
     if app.empty:

@@ -13,12 +13,13 @@ from breakerlab.lab.charts.caption import server_of
 from breakerlab.lab.charts.frame import frame, panel_titles
 from breakerlab.lab.charts.rounding import rounded
 from breakerlab.lab.charts.runs import fault_windows
+from breakerlab.lab.service_name import service_name
 from breakerlab.lab.style import FAULT
 from breakerlab.trace import Trace
 
 ROWS: Final = {
-    "attempts": ("Attempts sent to the LLM", "per 5 s"),
-    "status_503": ("503 answers of the LLM", "per 5 s"),
+    "attempts": ("Attempts sent to the {service}", "per 5 s"),
+    "status_503": ("503 answers of the {service}", "per 5 s"),
     "pool": ("Most workers in use at a sample", "workers"),
     "other_timeouts": ("Other endpoints: calls that timed out", "per 5 s"),
     "other_failed": ("Other endpoints: calls that timed out or failed", "per 5 s"),
@@ -40,7 +41,8 @@ def predicted_course(judged: pd.DataFrame, *, server: Trace, height: int = 640) 
     if placed.empty:
         raise ValueError("predicted_course draws quantities such as 'pool at 35 s', and the table has none")
     bin = _bin(placed["second"].unique())
-    titles = [title for title, _ in ROWS.values()]
+    service = service_name(server)
+    titles = [service.put_into(title) for title, _ in ROWS.values()]
     figure = make_subplots(rows=len(ROWS), cols=1, shared_xaxes=True, subplot_titles=titles, vertical_spacing=0.058)
     for row, name in enumerate(ROWS, start=1):
         _draw(figure, placed[placed["what"] == name], bin, row)

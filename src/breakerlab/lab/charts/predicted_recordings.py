@@ -12,6 +12,7 @@ from breakerlab.lab.charts.frame import frame, panel_titles
 from breakerlab.lab.charts.rounding import rounded
 from breakerlab.lab.charts.text import shortened
 from breakerlab.lab.quantities import quantity
+from breakerlab.lab.service_name import service_name
 from breakerlab.trace import Trace
 
 SHOWN: Final = ("attempts", "status_503", "answered")
@@ -48,8 +49,9 @@ def predicted_recordings(table: pd.DataFrame, names: dict[str, str], *, server: 
             _draw(figure, rows, row, col)
     frame(figure, height=height, t=34, caption=TOLD + _restarts(table, names) + server_of(server))
     panel_titles(figure, *titles)
+    service = service_name(server)
     for row, name in enumerate(SHOWN, start=1):
-        figure.update_yaxes(row=row, col=1, title_text=quantity(name).label)
+        figure.update_yaxes(row=row, col=1, title_text=quantity(name, service).label)
     figure.update_yaxes(nticks=5, tickformat=",d")
     figure.update_xaxes(dtick=1)
     figure.update_xaxes(row=len(SHOWN), title_text="recording")

@@ -1,4 +1,4 @@
-"""Who answered: the LLM, a fallback, or nobody, over time."""
+"""Who answered: the service, a fallback, or nobody, over time."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,26 +12,28 @@ from breakerlab.lab.charts.frame import frame, panel_titles
 from breakerlab.lab.charts.rounding import rounded
 from breakerlab.lab.charts.runs import bin_for, check_runs, fault_windows, trace_of
 from breakerlab.lab.charts.text import shortened
+from breakerlab.lab.quantities import BY
+from breakerlab.lab.service_name import IN_TRACES, ServiceName, service_name
 from breakerlab.lab.style import FAULT, INK, SERVED_BY_FALLBACKS, SERVED_BY_LLM
 from breakerlab.replay import Run
 from breakerlab.trace import Trace
 
 MOST_RUNS: Final = 3
-LLM: Final = "llm"
-PREFIX: Final = "served_by_"
+APP: Final = "app"
 
 
 def answers(runs: Mapping[str, Trace | Run], *, bin: float | None = None, height: int = 450) -> go.Figure:
     """Answers per second that reached a waiting caller, stacked by who gave them; the line is the load offered.
 
-    One panel for each run, up to three; a log says of an answer only that the app gave it, and so counts as the LLM's.
-    bin: seconds; None for 2, or for more where a log is long. What is white below the line is nobody's: callers who
-    got no answer.
+    One panel for each run, up to three; a log says of an answer only that the app gave it, and so counts as the
+    service's. bin: seconds; None for 2, or for more where a log is long. What is white below the line is nobody's:
+    callers who got no answer.
     """
     check_runs("answers", runs, MOST_RUNS)
     bin = bin_for(runs) if bin is None else bin
     found = {name: served(run, bin) for name, run in runs.items()}
-    titles = [f"{shortened(name, 40)}: {_counted(runs[name], bin)}" for name in runs]
+    service = service_name(*runs.values())
+    titles = [f"{shortened(name, 40)}: {_counted(run, bin, service)}" for name, run in runs.items()]
     figure = make_subplots(
         rows=len(runs), cols=1, shared_xaxes=True, shared_yaxes="all", subplot_titles=titles, vertical_spacing=0.13
     )
@@ -39,7 +41,7 @@ def answers(runs: Mapping[str, Trace | Run], *, bin: float | None = None, height
     for row, columns in enumerate(found.values(), start=1):
         for who, colour in colours.items():
             if who in columns:
-                _draw(figure, who, columns, colour, row)
+                _draw(figure, who, _who(who, service), columns, colour, row)
         _draw_offered(figure, columns, row)
     frame(figure, height=height, t=70, caption=caption_of(runs))
     panel_titles(figure, *titles)
@@ -55,10 +57,10 @@ def answers(runs: Mapping[str, Trace | Run], *, bin: float | None = None, height
 def served(run: Trace | Run, bin: float) -> dict[str, list[Any]]:
     """`time` (s), `offered`, and answers/s by each who served, the last value repeated at the end of its bin."""
     timeline = run.timeline(bin)
-    names = [column for column in timeline if column.startswith(PREFIX)]
+    names = [column for column in timeline if column.startswith(BY)]
     busy = np.flatnonzero(timeline[["offered", "goodput", *names]].sum(axis=1).to_numpy())
     timeline = timeline.iloc[: busy[-1] + 1] if len(busy) else timeline
-    columns = {name.removeprefix(PREFIX): timeline[name] for name in names} or {LLM: timeline["goodput"]}
+    columns = {name.removeprefix(BY): timeline[name] for name in names} or {IN_TRACES: timeline["goodput"]}
     edges = timeline.index.to_numpy()
     values = {name: rounded(column) for name, column in {"offered": timeline["offered"], **columns}.items()}
     return {
@@ -68,29 +70,30 @@ def served(run: Trace | Run, bin: float) -> dict[str, list[Any]]:
 
 
 def _colours(found: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """The LLM has its colour, each fallback the next one, the same in every panel."""
+    """The service has its colour, each fallback the next one, the same in every panel."""
     fallbacks = dict.fromkeys(who for columns in found.values() for who in columns)
-    others = [who for who in fallbacks if who not in ("time", "offered", LLM)]
+    others = [who for who in fallbacks if who not in ("time", "offered", IN_TRACES)]
     taken = {who: SERVED_BY_FALLBACKS[place % len(SERVED_BY_FALLBACKS)] for place, who in enumerate(others)}
-    return {LLM: SERVED_BY_LLM, **taken}
+    return {IN_TRACES: SERVED_BY_LLM, **taken}
 
 
-def _counted(run: Trace | Run, bin: float) -> str:
+def _counted(run: Trace | Run, bin: float, service: ServiceName) -> str:
     """Of how many requests each answered how many."""
     timeline = run.timeline(bin)
-    names = [column for column in timeline if column.startswith(PREFIX)] or ["goodput"]
-    counts = {name.removeprefix(PREFIX) if name != "goodput" else "app": timeline[name].sum() * bin for name in names}
+    names = [column for column in timeline if column.startswith(BY)] or ["goodput"]
+    logged = APP if (trace_of(run).attempts["service"] == APP).any() else IN_TRACES
+    counts = {name.removeprefix(BY) if name != "goodput" else logged: timeline[name].sum() * bin for name in names}
     asked = timeline["offered"].sum() * bin
-    told = [f"{count:,.0f} by {shortened(_who(who), 20)}" for who, count in counts.items()]
+    told = [f"{count:,.0f} by {shortened(_who(who, service), 20)}" for who, count in counts.items()]
     return f"of {asked:,.0f} requests, {', '.join(told)}, {asked - sum(counts.values()):,.0f} by nobody"
 
 
-def _who(name: str) -> str:
-    return {"llm": "the LLM", "app": "the app"}.get(name, name)
+def _who(name: str, service: ServiceName) -> str:
+    return {IN_TRACES: f"the {service.noun}", APP: "the app"}.get(name, name)
 
 
-def _draw(figure: go.Figure, who: str, columns: Mapping[str, list[Any]], colour: str, row: int) -> None:
-    label = shortened(_who(who), 30)
+def _draw(figure: go.Figure, who: str, called: str, columns: Mapping[str, list[Any]], colour: str, row: int) -> None:
+    label = shortened(called, 30)
     figure.add_scatter(
         row=row,
         col=1,

@@ -15,6 +15,7 @@ from breakerlab.lab.charts.model import share_told
 from breakerlab.lab.charts.rounding import rounded
 from breakerlab.lab.charts.runs import bin_for, check_runs, fault_windows, lines, trace_of
 from breakerlab.lab.charts.text import plain
+from breakerlab.lab.service_name import ServiceName, service_name
 from breakerlab.lab.style import (
     FAULT,
     FAULT_IN_LEGEND,
@@ -36,7 +37,10 @@ MOST_RUNS: Final = len(LINES)
 
 @dataclass(frozen=True)
 class Panel:
-    """One row of the cascade: what it shows, its unit, and the column of `Trace.timeline` it draws."""
+    """One row of the cascade: what it shows, its unit, and the column of `Trace.timeline` it draws.
+
+    In the title, `{service}` is where the service's name goes.
+    """
 
     title: str
     unit: str
@@ -44,12 +48,12 @@ class Panel:
 
 
 PANELS: Final = (
-    Panel("Attempts sent to the LLM, and the load offered (grey)", "per s", "attempts"),
-    Panel("503 answers of the LLM", "per s", "status_503"),
+    Panel("Attempts sent to the {service}, and the load offered (grey)", "per s", "attempts"),
+    Panel("503 answers of the {service}", "per s", "status_503"),
     Panel("Workers in use", "workers", "pool"),
     Panel("Other endpoints: calls that timed out or failed", "per s", "other_failed"),
     Panel("Breaker state, and restarts of the app", "", "breaker"),
-    Panel("LLM answers that reached a waiting caller", "per s", "goodput"),
+    Panel("{Service} answers that reached a waiting caller", "per s", "goodput"),
 )
 ALL: Final = tuple(panel.column for panel in PANELS)
 BREAKER_ROW: Final = ALL.index("breaker") + 1  # where all panels are drawn
@@ -83,18 +87,18 @@ def cascade(
     panels = _chosen(columns)
     height = height or OF_A_HEIGHT + PANEL * len(panels)
     caption = caption_lines(caption_of(runs), LEFT)
-    setting = trace_of(next(iter(runs.values())))
+    setting, service = trace_of(next(iter(runs.values()))), service_name(*runs.values())
     figure = make_subplots(
         rows=len(panels),
         cols=1,
         shared_xaxes=True,
         vertical_spacing=0.052 if len(panels) == len(PANELS) else 34.0 / _plot_height(height, caption),
-        subplot_titles=_titles(setting, panels),
+        subplot_titles=[service.put_into(title) for title in _titles(setting, panels)],
     )
     bin = bin_for(runs) if bin is None else bin
     drawn = {name: series(run, bin) for name, run in runs.items()}
     first = next(iter(drawn.values()))
-    _fault_in_legend(figure, setting)
+    _fault_in_legend(figure, setting, service)
     figure.add_scatter(row=1, col=1, x=first["time"], y=first["offered"], **_offered_style())
     for (name, line), values in zip(lines(runs).items(), drawn.values(), strict=True):
         _draw_run(figure, name, line, values, panels)
@@ -235,12 +239,13 @@ def _shade_faults(figure: go.Figure, trace: Trace) -> None:
         figure.add_vrect(x0=start, x1=end, fillcolor=FAULT, line_width=0, layer="below")
 
 
-def _fault_in_legend(figure: go.Figure, trace: Trace) -> None:
+def _fault_in_legend(figure: go.Figure, trace: Trace, service: ServiceName) -> None:
     windows = fault_windows(trace)
     if windows:
         short = sorted({capacity for _, _, capacity in windows if capacity < 1.0})
         kept = " and ".join(map(share_told, short))
-        label = f"fault: LLM at {kept} of its capacity" if short else "fault of the LLM"
+        name = service.noun
+        label = f"fault: {name} at {kept} of its capacity" if short else f"fault of the {name}"
         marker = {"symbol": "square", "size": 14, "color": FAULT_IN_LEGEND}
         figure.add_scatter(row=1, col=1, x=[None], y=[None], name=label, mode="markers", marker=marker)
 
