@@ -10,7 +10,7 @@ from course import FIRST_NOTEBOOK, copy_of_the_course
 from lab_page import DRAWN, LabPage, lab_page
 from playwright.sync_api import Locator, TimeoutError
 
-EVERYTHING, HOSTILE = FIRST_NOTEBOOK, "notebooks/hostile.ipynb"  # JupyterLab is started on the first
+EVERYTHING, HOSTILE, TWO = FIRST_NOTEBOOK, "notebooks/hostile.ipynb", "notebooks/two.ipynb"  # Lab starts on the first
 PAYLOAD = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script><b>bold</b>'
 # All of a policy is in use, so that every knob has a meaning and something to change.
 CELLS = {
@@ -43,6 +43,13 @@ log = Trace.from_columns({{"time": n / 10.0, "latency": np.full(400, 0.4), "outc
     source=Source(name=payload, format="jsonl"))
 explorer = explore(log, b=Policy(fallback=Fallback(**{{payload: payload}})))
 explorer
+""",
+    TWO: """
+from IPython.display import display
+from breakerlab.lab.explorer import explore
+from breakerlab.replay import *
+scenario = Scenario(Poisson(5.0), duration=20.0)
+display(explore(scenario), explore(scenario))
 """,
 }
 STILL = {"Hanging probe"}  # a list: a replay ends a probe by its timeout, which may not be longer; the export tells it
@@ -266,3 +273,14 @@ def test_text_of_a_log_is_shown_and_never_run(lab: LabPage) -> None:
     assert f"by {PAYLOAD[:39]}…" in lab.page.locator(".breakerlab-summary").inner_text()
     assert lab.errors == []
     assert lab.outside == []
+
+
+def test_of_two_explorers_each_has_its_own_choice_between_the_policies(lab: LabPage) -> None:
+    lab.open(TWO)
+    lab.run_all()
+    groups = lab.page.get_by_role("radiogroup", name="Knobs of policy")
+    groups.nth(1).wait_for()
+    lab.page.wait_for_timeout(500)
+    groups.nth(1).get_by_role("radio").first.check()
+    chosen = [[button.is_checked() for button in group.get_by_role("radio").all()] for group in groups.all()]
+    assert chosen == [[False, True], [True, False]]

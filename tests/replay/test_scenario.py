@@ -244,20 +244,25 @@ def test_a_run_tells_the_scenario_that_made_it() -> None:
     assert np.array_equal(again.workload.time, scenario.workload.time)
 
 
-def trace_of(service: str = "app", parameters: Any = None) -> Trace:
-    attempts = {"time": [0.0, 1.0], "latency": [0.1, 0.2], "status": [200, 200], "outcome": "ok", "service": service,
-                "request": [0, 1], "attempt": [1, 1], "endpoint": "POST /answer"}  # fmt: skip
+def trace_of(service: Any = "app", parameters: Any = None, attempts: Any = (1, 1)) -> Trace:
+    columns = {"time": [0.0, 1.0], "latency": [0.1, 0.2], "status": [200, 200], "outcome": "ok", "service": service,
+               "request": [0, 1], "attempt": list(attempts), "endpoint": "POST /answer"}  # fmt: skip
     facts = {} if parameters is None else {"parameters": parameters}
-    return Trace.from_columns(attempts, source=Source(name="my.log", facts=facts))
+    return Trace.from_columns(columns, source=Source(name="my.log", facts=facts))
 
 
-def test_a_trace_without_callers_has_no_arrivals() -> None:
-    with pytest.raises(ScenarioError, match=r"my\.log: no attempt on service 'app'"):
-        Workload.from_trace(trace_of("llm"))
+def test_a_trace_without_first_attempts_has_no_arrivals() -> None:
+    with pytest.raises(ScenarioError, match=r"my\.log: no first attempt"):
+        Workload.from_trace(trace_of(attempts=(2, 3)))
 
 
-def test_a_log_that_does_not_name_its_service_has_the_arrivals_of_the_app() -> None:
-    assert Workload.from_trace(trace_of("api")).time.tolist() == [0.0, 1.0]
+@pytest.mark.parametrize("services", ["api", "llm", ["checkout", "search"]])
+def test_in_a_log_without_the_app_the_calls_themselves_arrive(services: Any) -> None:
+    assert Workload.from_trace(trace_of(services)).time.tolist() == [0.0, 1.0]
+
+
+def test_in_a_log_with_the_app_only_what_it_was_asked_arrives() -> None:
+    assert Workload.from_trace(trace_of(["app", "llm"])).time.tolist() == [0.0]
 
 
 def test_only_first_attempts_are_arrivals() -> None:

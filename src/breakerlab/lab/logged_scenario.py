@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -62,22 +62,9 @@ def scenario_of(trace: Trace) -> Logged:
 
 
 def _arrivals(trace: Trace, origin: float) -> Workload:
-    """The first attempts of each request on the app, or in a log of the service alone, on the service."""
-    attempts = trace.attempts
-    if (attempts["service"] == "app").any():
-        asked = attempts[(attempts["service"] == "app") & (attempts["attempt"] == 1)]
-    else:
-        asked = attempts[attempts["attempt"].fillna(1) == 1]
-    asked = asked.sort_values("time", kind="stable")
-    codes = asked["endpoint"].cat.codes.to_numpy(np.int64)
-    names = tuple(map(str, asked["endpoint"].cat.categories)) or ("call",)
-    return Workload(
-        time=asked["time"].to_numpy(np.float64) - origin,
-        endpoint=np.maximum(codes, 0),
-        tokens=np.zeros(len(asked)),
-        request=np.arange(len(asked)),
-        endpoints=names,
-    )
+    """Those of the log, from its first moment on, and numbered anew: not every log numbers its requests."""
+    logged = Workload.from_trace(trace)
+    return replace(logged, time=logged.time - origin, request=np.arange(len(logged)))
 
 
 def _faults(time: Array, ok: Array, duration: float) -> tuple[Fault, ...]:

@@ -50,7 +50,7 @@ function nameAll(root) {
   for (const [place, group] of root.querySelectorAll(".widget-radio").entries()) {
     set(group.querySelector(".widget-radio-box"), "role", "radiogroup");
     set(group.querySelector(".widget-radio-box"), "aria-label", group.querySelector(".widget-label").textContent);
-    for (const button of group.querySelectorAll("input")) set(button, "name", `${root.dataset.number}-${place}`);
+    for (const button of group.querySelectorAll("input")) set(button, "name", `${root.dataset.explorer}-${place}`);
   }
   for (const field of root.querySelectorAll(".breakerlab-read textarea")) field.readOnly = true;
   for (const tabs of root.querySelectorAll("[role=tablist]"))
@@ -80,8 +80,6 @@ function keepKeys(root) {
   return { disconnect: () => window.removeEventListener("keydown", keep, true) };
 }
 
-let explorers = 0;
-
 function render({ model, el }) {
   let root, frame, observers = [];
   const line = document.createElement("div");
@@ -98,7 +96,7 @@ function render({ model, el }) {
       frame = requestAnimationFrame(begin);
       return;
     }
-    root.dataset.number = `breakerlab-${explorers++}`;
+    root.dataset.explorer = `breakerlab-${Math.random()}`;  // each is a module of its own: none can count them
     nameAll(root);
     explain(root, model.get("meanings"));
     observers.push(keepKeys(root));

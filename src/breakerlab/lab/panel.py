@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from breakerlab.lab.charts import PANELS, cascade, series
 from breakerlab.lab.no_formulas import Label
+from breakerlab.lab.prediction import counted
 from breakerlab.lab.run_panel import RunPanel, slider
 from breakerlab.lab.service_name import service_name
 from breakerlab.policy import Breaker, Policy, Retry
@@ -51,7 +52,7 @@ class CascadesPanel(RunPanel):
         return (
             f"{name}: {n['answered']:,.0f} of {n['requests']:,.0f} {service.noun} requests answered in time; "
             f"{n['attempts']:,.0f} attempts; {n['other_failed']:,.0f} of {n['other_requests']:,.0f} other requests "
-            f"failed; {n['restarts']:.0f} restarts."
+            f"failed; {counted(n['restarts'], 'restarts')}."
         )
 
     def redraw(self) -> None:

@@ -73,15 +73,15 @@ class Workload:
     def from_trace(cls, trace: Trace) -> Workload:
         """The logical requests that the app met in `trace`: the first attempt of each request on service "app".
 
-        A log that does not name its service, one of "api" only, is taken for that of the app. Raises ScenarioError if
-        the trace has neither.
+        In a log without the app they are the first attempts on whatever it names: what called it is the app. Raises
+        ScenarioError if there are none.
         """
         attempts = trace.attempts
-        attempts = attempts[attempts["attempt"] == 1].sort_values("time", kind="stable")
-        of_service = {name: attempts[attempts["service"] == name] for name in ("app", "api")}
-        first = of_service["api"] if of_service["app"].empty else of_service["app"]
+        attempts = attempts[attempts["attempt"].fillna(1) == 1].sort_values("time", kind="stable")
+        on_app = attempts[attempts["service"] == "app"]
+        first = attempts if on_app.empty else on_app
         if first.empty:
-            raise ScenarioError(f"{trace.source.name}: no attempt on service 'app', so there are no arrivals to replay")
+            raise ScenarioError(f"{trace.source.name}: no first attempt, so there are no arrivals to replay")
         tokens = first["tokens_out"].fillna(0).to_numpy(np.float64) if "tokens_out" in first else np.zeros(len(first))
         repeatable = first["idempotent"].fillna(True).to_numpy(bool) if "idempotent" in first else None
         return cls(
