@@ -15,9 +15,23 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iter
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, Final, NamedTuple, TypeVar
 
-from breakerlab.policy import breaker as rules
+from breakerlab.policy import breaker as rules  # but by name what each call needs: a look into a module costs 10 ns
 from breakerlab.policy import parameter
-from breakerlab.policy.breaker import METRICS_ONLY, OPEN, REFUSED, STATES, UNCOUNTED, Breaker, CircuitOpenError, State
+from breakerlab.policy.breaker import (
+    METRICS_ONLY,
+    OPEN,
+    REFUSED,
+    STATES,
+    UNCOUNTED,
+    Breaker,
+    CircuitOpenError,
+    State,
+    admit,
+    admit_first,
+    fail,
+    ignore,
+    succeed,
+)
 from breakerlab.policy.check_and_record import CheckAndRecord
 from breakerlab.policy.lock import fork_safe_lock
 from breakerlab.policy.mishap import log_mishap
@@ -377,7 +391,7 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
             now = self._clock()
             before = self.state_code
             first = self.guards_retries_only and not retry
-            permit = rules.admit_first(self, now) if first else rules.admit(self, now)
+            permit = admit_first(self, now) if first else admit(self, now)
             if permit == REFUSED:
                 refused_by = self.mode or self.state_code
                 retry_in = self.probe_at - now if refused_by == OPEN else self._retry_in(now)
@@ -439,15 +453,15 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
             lock.acquire()
             before = self.state_code
             if outcome is SUCCESS and not (self._timed or self.window_failures):
-                rules.succeed(self, permit, 0.0, 0.0, 0.0)  # neither the time nor a draw can matter
+                succeed(self, permit, 0.0, 0.0, 0.0)  # neither the time nor a draw can matter
             elif outcome is IGNORED:
-                rules.ignore(self, permit)
+                ignore(self, permit)
             else:
                 now, u = self._clock(), self._random() if self.recovery_jitter else 0.0
                 if outcome is SUCCESS:
-                    rules.succeed(self, permit, now, now - began, u)
+                    succeed(self, permit, now, now - began, u)
                 else:
-                    rules.fail(self, permit, now, now - began, retry_after if retry_after > 0.0 else 0.0, u)
+                    fail(self, permit, now, now - began, retry_after if retry_after > 0.0 else 0.0, u)
             if self.state_code != before:
                 self._note(STATES[before], STATES[self.state_code])
             lock.release()
