@@ -44,7 +44,8 @@ def cells_to_the_first_panel() -> tuple[list[str], int]:
     cells = [cell for cell in nbformat.read(REPOSITORY / FIRST_NOTEBOOK, as_version=4).cells if "outputs" in cell]
     shown = [{kind for output in cell.outputs for kind in output.get("data", {})} for cell in cells]
     chart = next(place for place, kinds in enumerate(shown) if PLOTLY in kinds)
-    panel = next(place for place, kinds in enumerate(shown) if WIDGET in kinds)
+    panels = (place for place, cell in enumerate(cells) if WIDGET in shown[place] and "Panel(" in cell.source)
+    panel = next(panels)  # a prediction is a widget too, and has no chart
     return [cell.source.strip() for cell in cells[: panel + 1]], chart
 
 

@@ -17,7 +17,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, precondition, rule
 
-from breakerlab.policy import Backoff, Breaker, CircuitBreaker, CircuitOpenError, Permit, Policy, Retry, Snapshot, State
+from breakerlab.policy import (
+    Backoff,
+    Breaker,
+    CircuitBreaker,
+    CircuitOpenError,
+    Permit,
+    Policy,
+    Retry,
+    Snapshot,
+    State,
+    circuit,
+)
 from breakerlab.policy import breaker as rules
 
 CLOSED, OPEN, HALF_OPEN = State.CLOSED, State.OPEN, State.HALF_OPEN
@@ -268,7 +279,7 @@ def test_row_11_a_million_calls_from_16_threads_equal_a_single_threaded_replay(m
         return rule
 
     for name in ("admit", "succeed", "fail", "ignore"):
-        monkeypatch.setattr(rules, name, recorded(name, getattr(rules, name)))
+        monkeypatch.setattr(circuit, name, recorded(name, getattr(rules, name)))
     config: dict[str, Any] = {
         "failure_threshold": 6, "failure_rate": 0.6, "slow_call_rate": 0.9, "slow_call_duration": 100.0,
         "recovery_timeout": 10.0, "recovery_cap": 40.0, "recovery_growth": 2.0, "half_open_max_calls": 3,
