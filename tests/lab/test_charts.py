@@ -101,14 +101,19 @@ def test_facts_that_are_not_numbers_are_not_drawn() -> None:
     [
         ([{"start": 1, "end": 2, "capacity": 0.125}], ["fault: LLM at 1/8 of its capacity"]),
         (
-            [{"start": 1, "end": 2, "capacity": 1.0}, {"start": 3, "end": 4, "capacity": 0.5}],
-            ["fault: LLM at 1/2 of its capacity"],
+            [{"start": 1, "end": 2, "capacity": 0.25}, {"start": 3, "end": 4, "capacity": 0.5}],
+            ["fault: LLM at 1/4 and 1/2 of its capacity"],
+        ),
+        ([{"start": 1, "end": 2, "capacity": 1.0}, {"start": 3, "end": 4, "capacity": 0.5}], ["faults of the LLM"]),
+        (
+            [{"start": 0, "end": 9, "capacity": 1.0}, {"start": 3, "end": 4, "capacity": 0.5}],
+            ["faults of the LLM; darker: two at once"],
         ),
         ([{"start": 1, "end": 2, "capacity": 1.0, "refuse": 1.0}], ["fault of the LLM"]),
         ([], []),
     ],
 )
-def test_the_legend_names_a_capacity_only_where_some_is_gone(faults, named) -> None:
+def test_the_legend_names_a_capacity_only_where_each_fault_takes_some(faults, named) -> None:
     source = Source(format="jsonl", facts={"parameters": {"faults": faults}})
     attempt = {**_one_attempt("POST /answer"), "service": "llm"}
     figure = cascade({"log": Trace.from_columns(attempt, source=source)})

@@ -233,6 +233,13 @@ def test_a_foreign_log_gives_its_arrivals_and_the_windows_in_which_it_failed() -
     assert drawn(explorer) != before
 
 
+def test_a_log_may_begin_before_second_0() -> None:
+    log = foreign_log()
+    columns = {name: log.attempts[name].to_numpy() for name in log.attempts}
+    early = Trace.from_columns({**columns, "time": columns["time"] - 5.0}, source=log.source)
+    assert scenario_of(early).scenario.arrivals(0).time == pytest.approx(np.arange(1000) / 10.0)
+
+
 def test_our_recordings_are_taken_as_they_say_and_an_empty_log_is_refused(scenario: Scenario) -> None:
     run = replay(scenario, Policy.naive())
     assert scenario_of(run.trace).scenario.parameters() == scenario.parameters()

@@ -262,6 +262,14 @@ def test_row_8_a_task_that_hangs_is_given_up_and_its_late_result_changes_nothing
     assert breaker.state is CLOSED
 
 
+def test_an_outcome_that_is_none_counts_for_nothing() -> None:
+    """Also the word of one: what is not told by the enumeration must not open a circuit."""
+    breaker = CircuitBreaker(failure_threshold=1)
+    breaker.acquire().spend("success")  # type: ignore[arg-type]
+    assert breaker.state is State.CLOSED
+    assert breaker.snapshot().ignored == 1
+
+
 # ---- row 7
 
 STOPS = [asyncio.CancelledError, concurrent.futures.CancelledError, KeyboardInterrupt, SystemExit, GeneratorExit]

@@ -679,6 +679,14 @@ def test_a_plain_client_gets_the_refusal_as_an_error_of_its_own_library(serve: A
             assert type(travelled) is CircuitOpenError and travelled.args == raised.value.args
 
 
+def test_a_keyword_that_no_guard_takes_is_told_when_the_transport_is_made() -> None:
+    breaker = CircuitBreaker()
+    with pytest.raises(ValueError, match="hand the listeners to the CircuitBreaker"):
+        PolicyTransport(Policy(), httpx.HTTPTransport(), breaker=breaker, listeners=[print])
+    with pytest.raises(TypeError, match="listener"):
+        PolicyTransport(Policy(), httpx.HTTPTransport(), listener=print)
+
+
 def test_a_plain_client_gets_the_throttles_refusal_as_an_error_of_its_own_library(serve: Any) -> None:
     server = serve(BAD)
     for library in (httpx, httpx2):

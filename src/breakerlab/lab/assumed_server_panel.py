@@ -44,7 +44,7 @@ class AssumedServerPanel(widgets.VBox):
 
     @property
     def figure(self) -> go.Figure:
-        """What is drawn."""
+        """What is drawn. After a change of yours, `chart.show(figure)` draws it."""
         return self.chart.figure
 
     @property

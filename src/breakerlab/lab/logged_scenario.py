@@ -63,8 +63,8 @@ def scenario_of(trace: Trace) -> Logged:
 
 def _arrivals(trace: Trace, origin: float) -> Workload:
     """Those of the log, from its first moment on, and numbered anew: not every log numbers its requests."""
-    logged = Workload.from_trace(trace)
-    return replace(logged, time=logged.time - origin, request=np.arange(len(logged)))
+    logged = Workload.from_trace(trace, origin)
+    return replace(logged, request=np.arange(len(logged)))
 
 
 def _faults(time: Array, ok: Array, duration: float) -> tuple[Fault, ...]:

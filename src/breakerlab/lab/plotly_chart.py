@@ -24,11 +24,12 @@ function render({{ model, el }}) {{
 
   function draw() {{
     frame = undefined;
+    if (gone) return;
+    width = box.clientWidth;
     const {{ data, layout, config }} = structuredClone(model.get("drawn"));
     box.style.height = `${{layout.height}}px`;
-    // A box without a width is in a tab that is not looked at, or not on the page yet.
-    if (!library || !box.clientWidth || gone) return;
-    width = box.clientWidth;
+    // A box without a width is in a tab that is not looked at, or not on the page yet: it is drawn when it has one.
+    if (!library || !width) return;
     library.react(box, data, {{ uirevision: "keep", ...layout, width }}, {{ ...config, ...CONFIG }});
   }}
   function drawSoon() {{
@@ -40,13 +41,16 @@ function render({{ model, el }}) {{
   observer.observe(box);
   model.on("change:drawn", drawSoon);
   draw();
-  const explain = (error) => {{ box.textContent = `This chart is not drawn: plotly did not load (${{error}}).`; }};
-  plotly(model.get("version")).kept.then((loaded) => {{ library = loaded; draw(); }}).catch(explain);
+  const explain = (error) => {{
+    box.textContent = `This chart is not drawn: plotly did not load (${{error}}). Reload the page.`;
+  }};
+  plotly(model.get("version")).kept.then((loaded) => {{ library = loaded; drawSoon(); }}, explain);
 
   return () => {{
     gone = true;
     cancelAnimationFrame(frame);
     observer.disconnect();
+    model.off("change:drawn", drawSoon);
     library?.purge(box);
   }};
 }}

@@ -46,7 +46,7 @@ class RecordingsPanel(widgets.VBox):
 
     @property
     def figure(self) -> go.Figure:
-        """What is drawn."""
+        """What is drawn. After a change of yours, `chart.show(figure)` draws it."""
         return self.chart.figure
 
     @property

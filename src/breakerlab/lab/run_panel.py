@@ -32,7 +32,7 @@ class RunPanel(widgets.VBox):
 
     @property
     def figure(self) -> go.Figure:
-        """What is drawn."""
+        """What is drawn. After a change of yours, `chart.show(figure)` draws it."""
         return self.chart.figure
 
     def move(self, **values: Any) -> None:

@@ -454,14 +454,14 @@ class CircuitBreaker(CheckAndRecord, _AsyncBlock):
             before = self.state_code
             if outcome is SUCCESS and not (self._timed or self.window_failures):
                 succeed(self, permit, 0.0, 0.0, 0.0)  # neither the time nor a draw can matter
-            elif outcome is IGNORED:
-                ignore(self, permit)
-            else:
+            elif outcome is SUCCESS or outcome is FAILURE:
                 now, u = self._clock(), self._random() if self.recovery_jitter else 0.0
                 if outcome is SUCCESS:
                     succeed(self, permit, now, now - began, u)
                 else:
                     fail(self, permit, now, now - began, retry_after if retry_after > 0.0 else 0.0, u)
+            else:
+                ignore(self, permit)
             if self.state_code != before:
                 self._note(STATES[before], STATES[self.state_code])
             lock.release()

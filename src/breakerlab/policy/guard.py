@@ -264,15 +264,15 @@ class Guard:
     def _finish(self, call: _Call, permit: Permit | None, record: Any, ended: Ended | None) -> None:
         """An attempt is over: its permit is spent, its record ends. None: it was cancelled."""
         outcome = call.outcome if self._hold is None else self._outcome_of(ended)
-        call.retry_after, word, status = 0.0, "cancelled", None
+        call.retry_after = 0.0
         if ended is not None:
             call.retry_after = retry_after_in(ended.result if ended.error is None else ended.error)
-            word, status = described(ended.result, ended.error, outcome)
         if permit is not None:
             permit.spend(outcome, call.retry_after)
         if self.throttle is not None and outcome is not FAILURE:
             self.throttle.accept()
-        self._end(record, word, status, min(call.retry_after, _LONGEST_RECORDED) or None)
+        told = ("cancelled", None) if ended is None else described(ended.result, ended.error, outcome)
+        self._end(record, *told, min(call.retry_after, _LONGEST_RECORDED) or None)
 
     def _outcome_of(self, ended: Ended | None) -> Outcome:
         if ended is None:

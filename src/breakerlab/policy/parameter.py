@@ -64,7 +64,8 @@ def choice(name: str, value: object, choices: Iterable[str]) -> str:
 def instance(name: str, value: object, *, of: type[Any], or_none: bool = False) -> object:
     """`value`, an instance of a class, or None where that is allowed. Raises ValueError naming the parameter."""
     if not (isinstance(value, of) or (or_none and value is None)):
-        raise ValueError(f"{name} must be a {of.__name__}{' or None' if or_none else ''}, not {value!r}")
+        kind = "True or False" if of is bool else f"a {of.__name__}"
+        raise ValueError(f"{name} must be {kind}{' or None' if or_none else ''}, not {value!r}")
     return value
 
 

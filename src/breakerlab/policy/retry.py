@@ -99,7 +99,11 @@ class Retry(Value):
     def next_start(
         self, made: int, started: float, now: float, wait: float, retry_after: float = 0.0, probe_at: float = -math.inf
     ) -> float | None:
-        """The rule `next_start`, with None to stop; times in seconds, on the clock of `started` and `now`."""
+        """When the attempt after `made` failed ones starts, on the clock of `started` and `now` (s); None to stop.
+
+        `wait` is the backoff in seconds, from `Backoff.delay`; `retry_after` what the server asked for, 0 if nothing;
+        `probe_at` when an open circuit admits its next probe.
+        """
         start = next_start(self, made, started, now, wait, retry_after, probe_at)
         return None if start == STOP else start
 

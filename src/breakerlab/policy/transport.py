@@ -36,6 +36,7 @@ class _Hosts:
     def __init__(
         self, policy: Policy, inner: Any, *, repeatable: Callable[[Any], bool] | None = None, **live: Any
     ) -> None:
+        policy.guard("a host", **live)  # what it does not take is told here, and not at the first request
         self.policy, self._inner, self._live = policy, inner, live
         self._repeatable = repeatable or _is_repeatable
         self.guards: dict[str, Guard] = {}

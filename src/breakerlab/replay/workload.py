@@ -70,14 +70,14 @@ class Workload:
         return len(self.time)
 
     @classmethod
-    def from_trace(cls, trace: Trace) -> Workload:
+    def from_trace(cls, trace: Trace, start: float = 0.0) -> Workload:
         """The logical requests that the app met in `trace`: the first attempt of each request on service "app".
 
-        In a log without the app they are the first attempts on whatever it names: what called it is the app. Raises
-        ScenarioError if there are none.
+        In a log without the app they are the first attempts on whatever it names: what called it is the app. start:
+        the moment of the log (s) that becomes second 0; none may be earlier. Raises ScenarioError if there are none.
         """
         attempts = trace.attempts
-        attempts = attempts[attempts["attempt"].fillna(1) == 1].sort_values("time", kind="stable")
+        attempts = attempts[attempts["attempt"] == 1].sort_values("time", kind="stable")
         on_app = attempts[attempts["service"] == "app"]
         first = attempts if on_app.empty else on_app
         if first.empty:
@@ -85,7 +85,7 @@ class Workload:
         tokens = first["tokens_out"].fillna(0).to_numpy(np.float64) if "tokens_out" in first else np.zeros(len(first))
         repeatable = first["idempotent"].fillna(True).to_numpy(bool) if "idempotent" in first else None
         return cls(
-            time=first["time"].to_numpy(np.float64),
+            time=first["time"].to_numpy(np.float64) - start,
             endpoint=first["endpoint"].cat.codes.to_numpy(np.int64),
             tokens=tokens,
             request=first["request"].to_numpy(np.int64),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
@@ -242,12 +243,19 @@ def _shade_faults(figure: go.Figure, trace: Trace) -> None:
 def _fault_in_legend(figure: go.Figure, trace: Trace, service: ServiceName) -> None:
     windows = fault_windows(trace)
     if windows:
-        short = sorted({capacity for _, _, capacity in windows if capacity < 1.0})
-        kept = " and ".join(map(share_told, short))
-        name = service.noun
-        label = f"fault: {name} at {kept} of its capacity" if short else f"fault of the {name}"
         marker = {"symbol": "square", "size": 14, "color": FAULT_IN_LEGEND}
+        label = _fault_label(windows, service.noun)
         figure.add_scatter(row=1, col=1, x=[None], y=[None], name=label, mode="markers", marker=marker)
+
+
+def _fault_label(windows: Sequence[tuple[float, float, float]], name: str) -> str:
+    """What the shade means. windows: start, end and share of the capacity that is left."""
+    if all(capacity < 1.0 for _, _, capacity in windows):
+        kept = " and ".join(map(share_told, sorted({capacity for _, _, capacity in windows})))
+        return f"fault: {name} at {kept} of its capacity"
+    if any(max(a[0], b[0]) < min(a[1], b[1]) for a, b in combinations(windows, 2)):
+        return f"faults of the {name}; darker: two at once"
+    return f"fault of the {name}" if len(windows) == 1 else f"faults of the {name}"
 
 
 def _draw_pool_limit(figure: go.Figure, trace: Trace, row: int) -> None:
