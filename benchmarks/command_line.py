@@ -1,10 +1,11 @@
 """What the benchmarks' command lines have in common: whole numbers with a limit, a file for the figures, a verdict."""
 
 import argparse
+import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Judged(Protocol):
@@ -30,6 +31,12 @@ def read_with_json(parser: argparse.ArgumentParser) -> argparse.Namespace:
     if options.json and not options.json.parent.is_dir():
         parser.error(f"--json {options.json}: there is no folder {options.json.parent}")
     return options
+
+
+def write_figures(options: argparse.Namespace, figures: Mapping[str, Any]) -> None:
+    """Write the figures to the file that --json names, if it does."""
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
 def conclude(judged: Sequence[Judged]) -> None:

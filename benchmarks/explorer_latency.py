@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from command_line import conclude, read_with_json, whole_number
+from command_line import conclude, read_with_json, whole_number, write_figures
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 from course import FIRST_NOTEBOOK
@@ -194,8 +194,7 @@ def main() -> None:
         print(told(f"knobs of {whose}", [seconds for knob, seconds in pressed if knob in knobs]))
     print()
     print(*judged, "", sep="\n")
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    write_figures(options, found)
     conclude(judged)
 
 

@@ -11,7 +11,6 @@ meanwhile, the figures are of that machine.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from statistics import median
 from typing import Any
 
 import nbformat
-from command_line import conclude, read_with_json, whole_number
+from command_line import conclude, read_with_json, whole_number, write_figures
 from explorer_latency import Target
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import start_new_kernel
@@ -127,8 +126,7 @@ def main() -> None:
         Target("the cell of the first panel", found["panel"], AT_MOST, "s", 1.0),
     ]
     print(*judged, "", sep="\n")
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    write_figures(options, found)
     conclude(judged)
 
 

@@ -7,12 +7,11 @@ code 1 if ours takes more than 10 ms longer, or loads a third-party module, asyn
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 
-from command_line import read_with_json
+from command_line import read_with_json, write_figures
 
 OURS = "import breakerlab.policy"
 YARDSTICK = "import dataclasses, threading, random, enum, typing"
@@ -66,9 +65,7 @@ def main() -> None:
     print(f"{ours:6.1f}  {OURS}")
     print(f"{more:6.1f}  more (at most {AT_MOST_MS:.0f})\n")
     print("Modules beyond those:", ", ".join(beyond), end="\n\n")
-    if options.json:
-        facts = {"yardstick_ms": yardstick, "ours_ms": ours, "more_ms": more, "modules": beyond}
-        options.json.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    write_figures(options, {"yardstick_ms": yardstick, "ours_ms": ours, "more_ms": more, "modules": beyond})
     conclude(more, unwelcome(set(beyond)))
 
 

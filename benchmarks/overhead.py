@@ -12,7 +12,6 @@ import asyncio
 import gc
 import importlib.metadata
 import inspect
-import json
 import platform
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -23,7 +22,7 @@ from time import perf_counter_ns
 from typing import Any
 
 import command_line
-from command_line import read_with_json, whole_number
+from command_line import read_with_json, whole_number, write_figures
 from contenders import JUDGED, OURS, PEERS, CallFailedError, Guard, Library, Limits, never_reached
 
 KINDS = ("sync", "async")
@@ -305,9 +304,9 @@ def ratio_table(found: list[Ratio]) -> Iterator[str]:
             yield line(f"  {kind} {state}", cells, 34)
 
 
-def as_json(fastest: Figures, found: list[Ratio], options: argparse.Namespace) -> str:
+def facts(fastest: Figures, found: list[Ratio], options: argparse.Namespace) -> dict[str, Any]:
     distributions = {library.distribution for library in (*OURS, *PEERS)}
-    facts = {
+    return {
         "python": platform.python_version(),
         "machine": platform.platform(),
         "rounds": options.rounds,
@@ -317,7 +316,6 @@ def as_json(fastest: Figures, found: list[Ratio], options: argparse.Namespace) -
         "added_ns": [row(cell, time) for cell, time in added(fastest).items()],
         "ratios": [{**vars(ratio), "times": round(ratio.times, 3), "is_missed": ratio.is_missed} for ratio in found],
     }
-    return json.dumps(facts, indent=2)
 
 
 def row(cell: Cell, time: float) -> dict[str, Any]:
@@ -338,8 +336,7 @@ def main() -> None:
     print(f"Nanoseconds added to one call, the fastest of {options.rounds} rounds of {options.calls} calls.")
     print("open: a refusal, until it is caught. failing, for a retry library: one attempt, which fails.\n")
     print(*table(fastest), *ratio_table(found), "", sep="\n")
-    if options.json:
-        options.json.write_text(as_json(fastest, found, options) + "\n", encoding="utf-8")
+    write_figures(options, facts(fastest, found, options))
     conclude(found)
 
 

@@ -13,7 +13,6 @@ missed.
 
 import argparse
 import gc
-import json
 import platform
 import random
 import sys
@@ -24,9 +23,10 @@ from functools import partial
 from itertools import starmap
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import retry_storm
-from command_line import conclude, read_with_json, whole_number
+from command_line import conclude, read_with_json, whole_number, write_figures
 from retry_storm import SplitMix64, StormError, Tally
 
 REQUESTS = 650_000
@@ -160,8 +160,8 @@ def table(rates: Rates) -> Iterator[str]:
         yield f"{name:36}{rate:>14,.0f}" + "".join(f"{rate / rates[peer]:>12.3g}" for peer in AT_LEAST)
 
 
-def as_json(apart: dict[str, float], rates: Rates, options: argparse.Namespace) -> str:
-    facts = {
+def facts(apart: dict[str, float], rates: Rates, options: argparse.Namespace) -> dict[str, Any]:
+    return {
         "python": platform.python_version(),
         "machine": platform.platform(),
         "rounds": options.rounds,
@@ -170,7 +170,6 @@ def as_json(apart: dict[str, float], rates: Rates, options: argparse.Namespace) 
         "attempts_per_second": {name: round(rate) for name, rate in rates.items()},
         "ratios": [{**vars(ratio), "is_missed": ratio.is_missed} for ratio in ratios(rates)],
     }
-    return json.dumps(facts, indent=2)
 
 
 def read_options() -> argparse.Namespace:
@@ -198,8 +197,7 @@ def main() -> None:
     print(*starmap("{}: {:+.2%}".format, apart.items()), sep=", ", end="\n\n")
     print(f"Attempts simulated per second, the fastest of {options.rounds} rounds of {options.requests:,} requests.\n")
     print(*table(rates), "", *ratios(rates), "", sep="\n")
-    if options.json:
-        options.json.write_text(as_json(apart, rates, options) + "\n", encoding="utf-8")
+    write_figures(options, facts(apart, rates, options))
     conclude(ratios(rates))
 
 

@@ -25,7 +25,7 @@ from statistics import median
 from time import monotonic, perf_counter
 from typing import Any
 
-from command_line import read_with_json, whole_number
+from command_line import read_with_json, whole_number, write_figures
 
 FRESH_PROCESS = Path(__file__).with_name("fresh_process.py")
 REQUESTS = 10_000_000
@@ -159,15 +159,14 @@ def share_of_the_time() -> float:
     return together / in_turn
 
 
-def as_json(figures: list[Figure], options: argparse.Namespace) -> str:
-    facts = {
+def facts(figures: list[Figure], options: argparse.Namespace) -> dict[str, Any]:
+    return {
         "python": platform.python_version(),
         "machine": platform.platform(),
         "rounds": options.rounds,
         "requests": options.requests,
         "figures": [{**vars(figure), "is_missed": figure.is_missed} for figure in figures],
     }
-    return json.dumps(facts, indent=2)
 
 
 def read_options() -> argparse.Namespace:
@@ -192,8 +191,7 @@ def main() -> None:
         print(figure, flush=True)
         figures.append(figure)
     print()
-    if options.json:
-        options.json.write_text(as_json(figures, options) + "\n", encoding="utf-8")
+    write_figures(options, facts(figures, options))
     conclude(figures)
 
 

@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from command_line import read_with_json, whole_number
+from command_line import read_with_json, whole_number, write_figures
 from simulator_costs import MOST, Figure, conclude, seconds
 
 ROWS = 10_000_000
@@ -138,10 +138,8 @@ def main() -> None:
         print(figure, flush=True)
         figures.append(figure)
     print()
-    if options.json:
-        found = [{**vars(figure), "is_missed": figure.is_missed} for figure in figures]
-        facts = {"rows": options.rows, "rounds": options.rounds, "figures": found}
-        options.json.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    found = [{**vars(figure), "is_missed": figure.is_missed} for figure in figures]
+    write_figures(options, {"rows": options.rows, "rounds": options.rounds, "figures": found})
     conclude(figures)
 
 

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 
-from command_line import read_with_json, whole_number
+from command_line import read_with_json, whole_number, write_figures
 
 LINES = 1_000_000
 MOST = 10_000_000
@@ -188,14 +188,13 @@ def main() -> None:
     print(f"The fastest of {options.rounds} readings each.\n")
     for result in results:
         print(*result.table(), "", sep="\n")
-    if options.json:
-        facts = {
-            "python": platform.python_version(),
-            "machine": platform.platform(),
-            "rounds": options.rounds,
-            "files": [{**vars(result), "times": result.times, "misses": result.misses} for result in results],
-        }
-        options.json.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    facts = {
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "rounds": options.rounds,
+        "files": [{**vars(result), "times": result.times, "misses": result.misses} for result in results],
+    }
+    write_figures(options, facts)
     conclude(results)
 
 
