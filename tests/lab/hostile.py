@@ -203,5 +203,5 @@ NOT_SHOWN = {
 # Widgets that are parts of those above.
 PARTS = {
     *("Controls", "ExplorerChart", "ExportView", "Label", "PageSide", "PlotlyChart", "PlotlyScript", "SummaryTable"),
-    *("CascadesPanel", "RunPanel"),
+    *("CascadesPanel", "ChartPanel", "RunPanel"),
 }

@@ -455,7 +455,7 @@ def test_other_endpoints_are_left_out_where_the_log_names_them_and_where_it_does
 
 
 def test_answers_are_stacked_by_who_gave_them(with_fallbacks: Run) -> None:
-    found = served(with_fallbacks, 2.0)
+    found = served(with_fallbacks.timeline(2.0), 2.0)
     summary = with_fallbacks.summary()
     assert summary["served_by_message"] > 0
     for who in ("llm", "small", "message"):

@@ -7,10 +7,9 @@ import ipywidgets as widgets
 import plotly.graph_objects as go
 
 from breakerlab.lab.assumed_server import AssumedServer
+from breakerlab.lab.chart_panel import ChartPanel
 from breakerlab.lab.charts.predicted_counts import predicted_counts
 from breakerlab.lab.no_formulas import Label
-from breakerlab.lab.plotly_chart import PlotlyChart
-from breakerlab.lab.run_panel import CHART
 
 SLOTS: Final = (6, 7, 8, 9, 10, 12)
 SLOTS_IN_FAULT: Final = (0, 1, 2, 3)
@@ -18,7 +17,7 @@ ANSWER_TIMES: Final = (0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.2)
 CAPTION: Final = "The recorded server has {slots} slots, of which the fault leaves {kept}."
 
 
-class AssumedServerPanel(widgets.VBox):
+class AssumedServerPanel(ChartPanel):
     """The four counts of a recording, and what would have been predicted had the server been as the sliders say.
 
     servers: recordings by name. `recording`, `slots`, `slots_in_fault` and `answer_time` are the controls: set their
@@ -35,17 +34,11 @@ class AssumedServerPanel(widgets.VBox):
         self.slots_in_fault = _slider("Slots in the fault", SLOTS_IN_FAULT, first.slots_in_fault, "{:g}")
         self.answer_time = _slider("Time of an answer", ANSWER_TIMES, 1.0, "{:.0%}")
         self.judged = self._judge()
-        self.chart = PlotlyChart(self._drawn(), CHART)
         self._readout = Label(self.sentence)
         left, right = widgets.VBox([self.recording, self.slots]), widgets.VBox([self.slots_in_fault, self.answer_time])
-        super().__init__([widgets.HBox([left, right]), self._readout, self.chart])
+        super().__init__([widgets.HBox([left, right]), self._readout], self._drawn())
         for control in (self.recording, self.slots, self.slots_in_fault, self.answer_time):
             control.observe(self._redraw, names="value")
-
-    @property
-    def figure(self) -> go.Figure:
-        """What is drawn. After a change of yours, `chart.show(figure)` draws it."""
-        return self.chart.figure
 
     @property
     def sentence(self) -> str:

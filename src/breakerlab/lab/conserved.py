@@ -5,14 +5,12 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
 
 import pandas as pd
 
 from breakerlab.trace import Trace, read_trace
 from breakerlab.trace.facts import recorded_parameter
-
-LLM: Final = "llm"
+from breakerlab.trace.timeline import APP, LLM
 
 
 def conserved(path: str | os.PathLike[str], callers: int, counted: Mapping[str, int]) -> dict[str, bool]:
@@ -23,7 +21,7 @@ def conserved(path: str | os.PathLike[str], callers: int, counted: Mapping[str, 
     """
     trace = read_trace(path)
     attempts = trace.attempts
-    app, llm = (attempts[attempts["service"] == service] for service in ("app", LLM))
+    app, llm = (attempts[attempts["service"] == service] for service in (APP, LLM))
     return {
         "attempts = ok + failed + refused + lost": _all_have_an_outcome(Path(path), attempts),
         "every caller came once, and has an outcome": _every_caller(app, callers),

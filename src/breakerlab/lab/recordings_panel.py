@@ -7,18 +7,17 @@ import ipywidgets as widgets
 import pandas as pd
 import plotly.graph_objects as go
 
+from breakerlab.lab.chart_panel import ChartPanel
 from breakerlab.lab.charts.band import band_told
 from breakerlab.lab.charts.predicted_course import predicted_course
 from breakerlab.lab.charts.rounding import told
 from breakerlab.lab.no_formulas import Label
-from breakerlab.lab.plotly_chart import PlotlyChart
-from breakerlab.lab.run_panel import CHART
 from breakerlab.trace import Trace
 
 MOST_TOLD: Final = 3  # misses that fit into a line
 
 
-class RecordingsPanel(widgets.VBox):
+class RecordingsPanel(ChartPanel):
     """A slider over the recordings of one incident, and a choice between models that have predicted them.
 
     tables: by the name of the model, tables as in `data/predictions.csv`. server: a recording that names the server.
@@ -37,17 +36,11 @@ class RecordingsPanel(widgets.VBox):
             description="Recording", options=[(str(seed), seed) for seed in seeds], tooltip="which recording", **style
         )
         self.model = widgets.Dropdown(description="Predicted", options=list(tables), tooltip="by which model", **style)
-        self.chart = PlotlyChart(self._drawn(), CHART)
         self._held, self._missed = (Label(sentence) for sentence in self.sentences)
         controls = widgets.HBox([self.recording, self.model])
-        super().__init__([controls, self._held, self._missed, self.chart])
+        super().__init__([controls, self._held, self._missed], self._drawn())
         for control in (self.recording, self.model):
             control.observe(self._redraw, names="value")
-
-    @property
-    def figure(self) -> go.Figure:
-        """What is drawn. After a change of yours, `chart.show(figure)` draws it."""
-        return self.chart.figure
 
     @property
     def judged(self) -> pd.DataFrame:

@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any, Final
+from typing import Any
 
 import ipywidgets as widgets
 import plotly.graph_objects as go
 
+from breakerlab.lab.chart_panel import ChartPanel
 from breakerlab.lab.no_formulas import Label
-from breakerlab.lab.plotly_chart import PlotlyChart
 from breakerlab.replay import Run
 
-CHART: Final = "Chart of what came of the sliders; the sentence above it tells the figures"
 
-
-class RunPanel(widgets.VBox):
+class RunPanel(ChartPanel):
     """A panel says in `play` what its sliders mean, in `draw` what is drawn, and in `told` the sentence above it.
 
     `run` is what came of the sliders, `figure` what is drawn of it, in `chart`.
@@ -23,17 +21,11 @@ class RunPanel(widgets.VBox):
     def __init__(self, columns: Sequence[Sequence[widgets.Widget]], *, above: Sequence[widgets.Widget] = ()) -> None:
         """columns: the sliders, side by side. above: what stands over the sentence."""
         self.run = self.play()
-        self.chart = PlotlyChart(self.draw(), CHART)
         self._readout = Label(self.told())
         controls = widgets.HBox([widgets.VBox(list(column)) for column in columns])
-        super().__init__([controls, *above, self._readout, self.chart])
+        super().__init__([controls, *above, self._readout], self.draw())
         for slider in chain.from_iterable(columns):
             slider.observe(self._turned, names="value")
-
-    @property
-    def figure(self) -> go.Figure:
-        """What is drawn. After a change of yours, `chart.show(figure)` draws it."""
-        return self.chart.figure
 
     def move(self, **values: Any) -> None:
         """Move sliders from code, by their names: `panel.move(load=140, outage=10)`."""

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from breakerlab.replay import Llm, Run, Scenario
-from breakerlab.trace import Trace
+from breakerlab.trace import Trace, timeline
 from breakerlab.trace.facts import recorded_parameter
 
-IN_TRACES: Final = "llm"  # whatever it is, in those that are ours; and in many a log of an LLM
+IN_TRACES: Final = timeline.LLM  # whatever it is, in those that are ours; and in many a log of an LLM
 TOKENS: Final = ("tokens_in", "tokens_out")
 
 

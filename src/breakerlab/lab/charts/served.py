@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
@@ -17,9 +18,9 @@ from breakerlab.lab.service_name import IN_TRACES, ServiceName, service_name
 from breakerlab.lab.style import FAULT, INK, SERVED_BY_FALLBACKS, SERVED_BY_LLM
 from breakerlab.replay import Run
 from breakerlab.trace import Trace
+from breakerlab.trace.timeline import APP
 
 MOST_RUNS: Final = 3
-APP: Final = "app"
 
 
 def answers(runs: Mapping[str, Trace | Run], *, bin: float | None = None, height: int = 450) -> go.Figure:
@@ -31,9 +32,10 @@ def answers(runs: Mapping[str, Trace | Run], *, bin: float | None = None, height
     """
     check_runs("answers", runs, MOST_RUNS)
     bin = bin_for(runs) if bin is None else bin
-    found = {name: served(run, bin) for name, run in runs.items()}
+    timelines = {name: run.timeline(bin) for name, run in runs.items()}
+    found = {name: served(timeline, bin) for name, timeline in timelines.items()}
     service = service_name(*runs.values())
-    titles = [f"{shortened(name, 40)}: {_counted(run, bin, service)}" for name, run in runs.items()]
+    titles = [f"{shortened(name, 40)}: {_counted(run, timelines[name], bin, service)}" for name, run in runs.items()]
     figure = make_subplots(
         rows=len(runs), cols=1, shared_xaxes=True, shared_yaxes="all", subplot_titles=titles, vertical_spacing=0.13
     )
@@ -54,9 +56,8 @@ def answers(runs: Mapping[str, Trace | Run], *, bin: float | None = None, height
     return figure
 
 
-def served(run: Trace | Run, bin: float) -> dict[str, list[Any]]:
+def served(timeline: pd.DataFrame, bin: float) -> dict[str, list[Any]]:
     """`time` (s), `offered`, and answers/s by each who served, the last value repeated at the end of its bin."""
-    timeline = run.timeline(bin)
     names = [column for column in timeline if column.startswith(BY)]
     busy = np.flatnonzero(timeline[["offered", "goodput", *names]].sum(axis=1).to_numpy())
     timeline = timeline.iloc[: busy[-1] + 1] if len(busy) else timeline
@@ -77,12 +78,12 @@ def _colours(found: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return {IN_TRACES: SERVED_BY_LLM, **taken}
 
 
-def _counted(run: Trace | Run, bin: float, service: ServiceName) -> str:
+def _counted(run: Trace | Run, timeline: pd.DataFrame, bin: float, service: ServiceName) -> str:
     """Of how many requests each answered how many."""
-    timeline = run.timeline(bin)
-    names = [column for column in timeline if column.startswith(BY)] or ["goodput"]
-    logged = APP if (trace_of(run).attempts["service"] == APP).any() else IN_TRACES
-    counts = {name.removeprefix(BY) if name != "goodput" else logged: timeline[name].sum() * bin for name in names}
+    counts = {name.removeprefix(BY): timeline[name].sum() * bin for name in timeline if name.startswith(BY)}
+    if not counts:  # a log, which has what the app gave, or without one the service
+        logged = APP if (trace_of(run).attempts["service"] == APP).any() else IN_TRACES
+        counts = {logged: timeline["goodput"].sum() * bin}
     asked = timeline["offered"].sum() * bin
     told = [f"{count:,.0f} by {shortened(_who(who, service), 20)}" for who, count in counts.items()]
     return f"of {asked:,.0f} requests, {', '.join(told)}, {asked - sum(counts.values()):,.0f} by nobody"
