@@ -68,11 +68,11 @@ class Supervisor:
 
     async def _replace(self, log: Callable[[str, int], None]) -> None:
         self._up.clear()
-        killed_at = self._axis.now()
         self._pipeline.kill()
         log("restart", 1)
+        open_at = self._axis.now() + self._app.restart_seconds  # counted from the kill in the log, or a little later
         await self._pipeline.gone()
-        self._pipeline = await self._replacement(killed_at + self._app.restart_seconds)
+        self._pipeline = await self._replacement(open_at)
         await self._pipeline.hear("open", timeout=self._app.restart_seconds + PATIENCE)
         log("restart", 0)
         self._up.set()
